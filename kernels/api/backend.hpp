@@ -71,8 +71,9 @@ class Backend {
 
   // Quantizer (design.md section 3)
 
-  /// Upper triangle of hessian += x^T x. x: [T, K]; hessian: [K, K], below the diagonal untouched
-  virtual void accumulate_hessian(ConstMatrixView x, MatrixView hessian) = 0;
+  /// Upper triangle of hessian += scale x^T x. x: [T, K]; hessian: [K, K], below the diagonal
+  /// untouched
+  virtual void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian) = 0;
   /// Steps 1 to 3. hessian: [K, K], upper triangle read, consumed (its memory becomes the factor).
   /// @throws NumericalError when no damping makes it positive definite, or it holds NaN or infinity
   virtual HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) = 0;

@@ -51,6 +51,7 @@ struct OptionError {
 struct QuantizedMatrix {
   std::vector<RowGroup> groups;           ///< G groups covering K rows
   std::vector<std::uint8_t> codes;        ///< [K, N] row major, q in [0, 2^bits)
+  std::vector<std::uint16_t> values;      ///< [K, N] fp16 bits of the dequantized weights measured
   std::vector<std::uint8_t> scale_codes;  ///< [G, N], c - 1 in 0..15
   std::vector<std::uint16_t> scale_max;   ///< [G] fp16 bits of smax
   OptionError error;

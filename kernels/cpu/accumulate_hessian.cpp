@@ -16,7 +16,7 @@ constexpr std::int64_t kTile = 1024;
 
 }  // namespace
 
-void accumulate_hessian(ConstMatrixView x, MatrixView hessian, int threads) {
+void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian, int threads) {
   const auto tokens = static_cast<blasint>(x.rows);
   const auto x_stride = static_cast<blasint>(x.stride);
   const auto h_stride = static_cast<blasint>(hessian.stride);
@@ -32,10 +32,10 @@ void accumulate_hessian(ConstMatrixView x, MatrixView hessian, int threads) {
     const auto cols = static_cast<blasint>(std::min(kTile, x.cols - j));
     float* out = hessian.row(i) + j;
     if (i == j) {
-      cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, rows, tokens, 1.0f, x.data + i, x_stride,
+      cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, rows, tokens, scale, x.data + i, x_stride,
                   1.0f, out, h_stride);
     } else {
-      cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, rows, cols, tokens, 1.0f, x.data + i,
+      cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, rows, cols, tokens, scale, x.data + i,
                   x_stride, x.data + j, x_stride, 1.0f, out, h_stride);
     }
   }

@@ -141,25 +141,28 @@ void ColumnSweep::choose_scales(const RowGroup& group) {
 void ColumnSweep::sweep_panel(const RowGroup& group, std::size_t index, std::int64_t block_first,
                               const SweepRecord& record, std::int64_t panel) {
   const std::int64_t column = panel * kPanelCols;
+  const std::int64_t stride = weight_.stride;
   const GroupPanel shape = panel_shape(group, panel);
   const GroupScales scales = group_scales(scale_max_, settings_.scale_rounding);
   const auto half = static_cast<float>(1 << (group.bits - 1));
-  std::uint8_t* codes = nullptr;
-  if (record.codes != nullptr) codes = record.codes + group.first_row * weight_.cols + column;
-  panel_sweep_sums_[panel] = {};
-  kernels_.sweep_group(shape, group_factor_.data(), factor_.pivots.data() + group.first_row,
-                       weight_.row(group.first_row) + column,
-                       &corrected_[(group.first_row - block_first) * weight_.stride + column],
-                       &difference_[group.first_row * weight_.stride + column], weight_.stride,
-                       &scale_codes_[column], scales.quotient.data(), scales.value.data(), -half,
-                       half - 1, codes, weight_.cols, panel_sweep_sums_[panel]);
-  if (record.scale_codes != nullptr) {
-    std::uint8_t* out =
-        record.scale_codes + static_cast<std::int64_t>(index) * weight_.cols + column;
-    for (std::int64_t n = 0; n < shape.valid_cols; ++n) {
-      out[n] = static_cast<std::uint8_t>(scale_codes_[column + n]);
+  SweepOutput output{nullptr, nullptr, weight_.cols};
+  if (record.codes != nullptr) {
+    output.codes = record.codes + group.first_row * weight_.cols + column;
+    output.values = record.values + group.first_row * weight_.cols + column;
+    std::uint8_t* codes = record.scale_codes + static_cast<std::int64_t>(index) * weight_.cols;
+    for (std::int64_t n = column; n < column + shape.valid_cols; ++n) {
+      codes[n] = static_cast<std::uint8_t>(scale_codes_[n]);
     }
   }
+  panel_sweep_sums_[panel] = {};
+  kernels_.sweep_group(
+      shape,
+      {group_factor_.data(), factor_.pivots.data() + group.first_row,
+       weight_.row(group.first_row) + column,
+       &corrected_[(group.first_row - block_first) * stride + column],
+       &difference_[group.first_row * stride + column], stride},
+      {&scale_codes_[column], scales.quotient.data(), scales.value.data(), -half, half - 1}, output,
+      panel_sweep_sums_[panel]);
 }
 
 OptionError ColumnSweep::run(std::span<const RowGroup> groups, const SweepRecord& record) {

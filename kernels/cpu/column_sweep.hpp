@@ -9,9 +9,10 @@
 
 namespace shardquant::kernels {
 
-/// Receives what a sweep decides, group by group; null pointers are skipped.
+/// Receives what a sweep decides, group by group; all null, or none.
 struct SweepRecord {
   std::uint8_t* codes = nullptr;        ///< [K, N]
+  std::uint16_t* values = nullptr;      ///< [K, N], fp16 bits
   std::uint8_t* scale_codes = nullptr;  ///< [G, N]
   std::uint16_t* scale_max = nullptr;   ///< [G], fp16 bits
 };
@@ -38,7 +39,6 @@ class ColumnSweep {
   }
 
  private:
-  struct Progress;
   std::size_t shared_beginning(std::span<const RowGroup> groups) const;
   void start_block(std::int64_t first, std::int64_t end, std::int64_t panel);
   void prepare_group(const RowGroup& group, std::int64_t block_first, std::int64_t panel);

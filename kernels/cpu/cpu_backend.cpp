@@ -84,8 +84,8 @@ std::int64_t CpuBackend::count_nonfinite(ConstMatrixView x, std::int64_t& first)
   return kernels::count_nonfinite(x, first, threads_);
 }
 
-void CpuBackend::accumulate_hessian(ConstMatrixView x, MatrixView hessian) {
-  kernels::accumulate_hessian(x, hessian, threads_);
+void CpuBackend::accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian) {
+  kernels::accumulate_hessian(x, scale, hessian, threads_);
 }
 
 HessianFactor CpuBackend::factor_hessian(Matrix hessian, const QuantizerSettings& settings) {

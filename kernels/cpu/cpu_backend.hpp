@@ -32,7 +32,7 @@ class CpuBackend final : public Backend {
                                std::span<double> losses) override;
   std::int64_t count_nonfinite(ConstMatrixView x, std::int64_t& first) override;
 
-  void accumulate_hessian(ConstMatrixView x, MatrixView hessian) override;
+  void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian) override;
   HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) override;
   Matrix permuted_transpose(const HostTensor& weight, std::span<const std::int32_t> perm) override;
   WeightNorms weight_norms(ConstMatrixView weight, const HessianFactor& factor,

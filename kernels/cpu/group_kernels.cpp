@@ -80,35 +80,33 @@ void search_scales(const GroupPanel& panel, const float* given, std::int64_t str
   }
 }
 
-// One vector of columns; `weight`, `corrected`, `difference`, `codes` point at its first row.
-struct SweepColumns {
-  const float* weight;
-  const float* corrected;
-  float* difference;
-  std::int64_t stride;
-  std::uint8_t* codes;
-  std::int64_t code_stride;
-};
-
-void store_codes(std::uint8_t* codes, FloatVec q, float zero_point, std::int64_t valid) {
+void store_output(const SweepOutput& output, std::int64_t at, FloatVec q, FloatVec value, float low,
+                  std::int64_t valid) {
+  if (output.codes == nullptr) return;
   for (int i = 0; i < kLanes && i < valid; ++i) {
-    codes[i] = static_cast<std::uint8_t>(q[i] + zero_point);
+    output.codes[at + i] = static_cast<std::uint8_t>(q[i] - low);
+    output.values[at + i] = to_half(value[i]).bits;
   }
 }
 
-void sweep_columns(const SweepColumns& columns, int rows, const float* factor, const float* pivots,
-                   FloatVec quotient_scale, FloatVec value_scale, float low, float high,
-                   std::int64_t valid, SweepSums& sums) {
+// One vector of columns, beginning at column n.
+void sweep_columns(const GroupPanel& panel, std::int64_t n, const SweepInput& input,
+                   const SweepScales& scales, const SweepOutput& output, SweepSums& sums) {
   const FloatVec shift = broadcast(kRoundingShift);
-  const IntVec usable = quotient_scale > 0.0f;
-  const FloatVec divisor = usable ? quotient_scale : broadcast(1.0f);
+  const IntVec code = load_codes(scales.scale_codes + n);
+  const FloatVec quotient = lookup(scales.quotient, code);
+  const FloatVec value_scale = lookup(scales.value, code);
+  const IntVec usable = quotient > 0.0f;
+  const FloatVec divisor = usable ? quotient : broadcast(1.0f);
+  const std::int64_t valid = panel.valid_cols - n;
   FloatVec differences[kMaxGroupRows];
   FloatVec loss{};
   FloatVec error{};
-  for (int c = 0; c < rows; ++c) {
-    FloatVec even = load(columns.corrected + c * columns.stride);
+  for (int c = 0; c < panel.rows; ++c) {
+    const std::int64_t at = c * input.stride + n;
+    FloatVec even = load(input.corrected + at);
     FloatVec odd{};
-    const float* column = factor + c * rows;
+    const float* column = input.factor + c * panel.rows;
     int r = 0;
     for (; r + 1 < c; r += 2) {
       even += column[r] * differences[r];
@@ -116,16 +114,14 @@ void sweep_columns(const SweepColumns& columns, int rows, const float* factor, c
     }
     if (r < c) even += column[r] * differences[r];
     const FloatVec v = even + odd;
-    FloatVec q = vec_min(vec_max(v / divisor, broadcast(low)), broadcast(high));
+    FloatVec q = vec_min(vec_max(v / divisor, broadcast(scales.low)), broadcast(scales.high));
     q = (q + shift) - shift;
     q = usable ? q : FloatVec{};
     const FloatVec value = vec_round_to_half(q * value_scale);
-    differences[c] = load(columns.weight + c * columns.stride) - value;
-    store(columns.difference + c * columns.stride, differences[c]);
-    if (columns.codes != nullptr) {
-      store_codes(columns.codes + c * columns.code_stride, q, -low, valid);
-    }
-    const FloatVec miss = (v - value) * pivots[c];
+    differences[c] = load(input.weight + at) - value;
+    store(input.difference + at, differences[c]);
+    store_output(output, c * output.stride + n, q, value, scales.low, valid);
+    const FloatVec miss = (v - value) * input.pivots[c];
     loss += miss * miss;
     error += differences[c] * differences[c];
   }
@@ -137,18 +133,10 @@ void sweep_columns(const SweepColumns& columns, int rows, const float* factor, c
   sums.weight_error += sum_lanes(error);
 }
 
-void sweep_group(const GroupPanel& panel, const float* factor, const float* pivots,
-                 const float* weight, const float* corrected, float* difference,
-                 std::int64_t stride, const std::int32_t* scale_codes, const float* quotient_scales,
-                 const float* value_scales, float low, float high, std::uint8_t* codes,
-                 std::int64_t code_stride, SweepSums& sums) {
+void sweep_group(const GroupPanel& panel, const SweepInput& input, const SweepScales& scales,
+                 const SweepOutput& output, SweepSums& sums) {
   for (std::int64_t n = 0; n < panel.cols; n += kLanes) {
-    const IntVec code = load_codes(scale_codes + n);
-    const SweepColumns columns{
-        weight + n, corrected + n, difference + n, stride, codes == nullptr ? nullptr : codes + n,
-        code_stride};
-    sweep_columns(columns, panel.rows, factor, pivots, lookup(quotient_scales, code),
-                  lookup(value_scales, code), low, high, panel.valid_cols - n, sums);
+    sweep_columns(panel, n, input, scales, output, sums);
   }
 }
 

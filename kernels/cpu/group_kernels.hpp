@@ -29,6 +29,33 @@ struct SweepSums {
   double weight_error = 0.0;
 };
 
+/// A group on its way through the sweep; `stride` belongs to weight, corrected and difference.
+struct SweepInput {
+  const float* factor = nullptr;  ///< [rows, rows], element [c * rows + r] = A[r, c]
+  const float* pivots = nullptr;  ///< [rows], R_cc
+  const float* weight = nullptr;  ///< [rows, stride]
+  const float* corrected =
+      nullptr;                  ///< [rows, stride], weight + A^T D of all rows before the group
+  float* difference = nullptr;  ///< [rows, stride], receives D = weight - dequantized
+  std::int64_t stride = 0;
+};
+
+/// How a group is quantized. Tables have sixteen elements, by scale code; a zero scale gives q = 0.
+struct SweepScales {
+  const std::int32_t* scale_codes = nullptr;  ///< per column
+  const float* quotient = nullptr;
+  const float* value = nullptr;
+  float low = 0.0f;   ///< least q - 2^(bits-1)
+  float high = 0.0f;  ///< largest q - 2^(bits-1)
+};
+
+/// Where a group's codes [rows, stride] and dequantized fp16 bits [rows, stride] go; may be null.
+struct SweepOutput {
+  std::uint8_t* codes = nullptr;
+  std::uint16_t* values = nullptr;
+  std::int64_t stride = 0;
+};
+
 /// The inner loops of the quantizer over one row group and one panel of columns, compiled once per
 /// instruction set (design.md section 3, step 5, left-looking form).
 struct GroupKernels {
@@ -47,14 +74,9 @@ struct GroupKernels {
                         float high, double* sums);
 
   /// Quantizes the rows in order: v = corrected[c] + sum_{a<=r<c} A[r, c] difference[r],
-  /// q = clamp(round(v / quotient_scale)), difference[c] = weight[c] - fp16(q * value_scale).
-  /// Scale tables have sixteen elements, by code; a zero scale gives q = 0. pivots: [rows] of R_cc.
-  /// codes: null, or [rows, code_stride] receiving q + zero_point.
-  void (*sweep_group)(const GroupPanel& panel, const float* factor, const float* pivots,
-                      const float* weight, const float* corrected, float* difference,
-                      std::int64_t stride, const std::int32_t* scale_codes,
-                      const float* quotient_scales, const float* value_scales, float low,
-                      float high, std::uint8_t* codes, std::int64_t code_stride, SweepSums& sums);
+  /// q = clamp(round(v / quotient)), difference[c] = weight[c] - fp16(q * value).
+  void (*sweep_group)(const GroupPanel& panel, const SweepInput& input, const SweepScales& scales,
+                      const SweepOutput& output, SweepSums& sums);
 };
 
 /// The fastest set that this machine's processor runs.

@@ -56,11 +56,12 @@ QuantizedMatrix quantize_matrix(ConstMatrixView weight, const HessianFactor& fac
   QuantizedMatrix result;
   result.groups.assign(groups.begin(), groups.end());
   result.codes.resize(weight.rows * weight.cols);
+  result.values.resize(result.codes.size());
   result.scale_codes.resize(groups.size() * weight.cols);
   result.scale_max.resize(groups.size());
   ColumnSweep sweep(weight, factor, settings, threads);
-  result.error =
-      sweep.run(groups, {result.codes.data(), result.scale_codes.data(), result.scale_max.data()});
+  result.error = sweep.run(groups, {result.codes.data(), result.values.data(),
+                                    result.scale_codes.data(), result.scale_max.data()});
   return result;
 }
 

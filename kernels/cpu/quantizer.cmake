@@ -11,7 +11,7 @@ function(add_group_kernels suffix symbol label)
     SHARDQUANT_GROUP_KERNELS=${symbol} SHARDQUANT_INSTRUCTION_SET="${label}")
   # GCC 12 warns of uninitialized values inside its own AVX-512 headers (its bug 105593).
   # The vectors of simd_vector.hpp stay inside the file, so their calling convention does not matter.
-  target_compile_options(group_kernels_${suffix} PRIVATE -O3 -Wno-psabi -Wno-maybe-uninitialized ${ARGN})
+  target_compile_options(group_kernels_${suffix} PRIVATE -O3 -Wno-psabi -Wno-maybe-uninitialized -Wno-uninitialized ${ARGN})
 endfunction()
 add_group_kernels(baseline kGroupKernelsBaseline "SSE2")
 add_group_kernels(avx2 kGroupKernelsAvx2 "AVX2" -mavx2 -mfma -mf16c)
