@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pipeline/failure.hpp"
+
+namespace shardquant::comm {
+
+/// The ranks of this run. Every call that names no peer is collective: all ranks make it, in the same
+/// order. Sizes are 64 bit; implementations split what their library cannot carry in one piece.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  bool is_root() const { return rank() == 0; }
+
+  virtual void barrier() = 0;
+  /// Root's bytes to all ranks; every rank gives a span of the same size.
+  virtual void broadcast(std::span<std::byte> data) = 0;
+  /// Blocks until `peer` has taken the bytes or they are buffered. peer != rank()
+  virtual void send(std::span<const std::byte> data, int peer) = 0;
+  /// Fills `data` with what `peer` sent by one send of the same size.
+  virtual void receive(std::span<std::byte> data, int peer) = 0;
+  /// Every rank's bytes, by rank, on root; an empty list elsewhere. Sizes may differ.
+  virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> data) = 0;
+  /// The largest value over all ranks, on all ranks.
+  virtual std::int64_t max(std::int64_t value) = 0;
+  /// Ends all ranks at once; the launcher reports `code`.
+  [[noreturn]] virtual void abort(int code) = 0;
+};
+
+/// A fault that another rank has reported already: to be carried to main, not to be printed.
+class ReportedElsewhere : public Failure {
+ public:
+  explicit ReportedElsewhere(ExitCode code) : Failure(code, "reported by another rank") {}
+};
+
+/// Root's text on all ranks.
+std::string broadcast_text(Communicator& comm, std::string text);
+
+/// Runs `work` on root. Where it throws Failure, root rethrows it and every other rank throws
+/// ReportedElsewhere with the same code, so that an error is printed once.
+template <class Work>
+void on_root(Communicator& comm, Work&& work);
+
+/// Runs `work` on every rank. Where it throws Failure on some, the lowest of those rethrows it and
+/// every other rank throws ReportedElsewhere with that rank's code.
+template <class Work>
+void on_all(Communicator& comm, Work&& work);
+
+namespace detail {
+
+/// Agrees on the lowest failed rank and throws on all if there is one; `failure` is this rank's.
+void settle(Communicator& comm, const Failure* failure);
+
+}  // namespace detail
+
+template <class Work>
+void on_all(Communicator& comm, Work&& work) {
+  try {
+    work();
+  } catch (const Failure& failure) {
+    detail::settle(comm, &failure);
+    throw;
+  }
+  detail::settle(comm, nullptr);
+}
+
+template <class Work>
+void on_root(Communicator& comm, Work&& work) {
+  on_all(comm, [&] {
+    if (comm.is_root()) work();
+  });
+}
+
+}  // namespace shardquant::comm
