@@ -147,14 +147,4 @@ Solution solve(const ChoiceProblem& problem, const Settings& settings) {
   return Solver(problem, settings).solve(problem.budget_bits);
 }
 
-std::vector<Solution> solve_all(const ChoiceProblem& problem,
-                                const std::vector<std::int64_t>& budgets_bits,
-                                const Settings& settings) {
-  const Solver solver(problem, settings);
-  std::vector<Solution> solutions;
-  solutions.reserve(budgets_bits.size());
-  for (const std::int64_t budget : budgets_bits) solutions.push_back(solver.solve(budget));
-  return solutions;
-}
-
 }  // namespace shardquant::solver

@@ -50,10 +50,4 @@ struct Solution {
 /// expanding core with dynamic programming after Pisinger (1995).
 Solution solve(const ChoiceProblem& problem, const Settings& settings = {});
 
-/// The same for several budgets of one set of groups (problem.budget_bits is not used), at less
-/// than the cost of separate calls.
-std::vector<Solution> solve_all(const ChoiceProblem& problem,
-                                const std::vector<std::int64_t>& budgets_bits,
-                                const Settings& settings = {});
-
 }  // namespace shardquant::solver

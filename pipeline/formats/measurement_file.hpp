@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "pipeline/formats/shard_file.hpp"
+
 namespace shardquant::formats {
 
 /// The recipe of an option as the 2023 measurement file stores it (`qparams`).
@@ -78,6 +80,7 @@ Measurement read_measurement_2023(const std::filesystem::path& file);
 
 /// Writes measurement_2023_text through a temporary name, flushed to disk before it is renamed.
 /// @throws Failure 73 or 74
-void write_measurement_2023(const std::filesystem::path& file, const Measurement& measurement);
+void write_measurement_2023(const std::filesystem::path& file, const Measurement& measurement,
+                            Overwrite overwrite);
 
 }  // namespace shardquant::formats

@@ -27,9 +27,11 @@ struct Plan {
   std::vector<PlannedLayer> layers;        ///< in the order of the measurement
   std::map<std::string, QParams> recipes;  ///< desc -> recipe, for every desc in use (2023 schema)
 
-  std::string objective;         ///< sum, nll, sum_squares, log, minimax_sum, weighted, exl2-2023
-  std::string status;            ///< proved, within_tolerance, stopped, rule
-  double objective_value = 0.0;  ///< what was minimized, at this choice
+  std::string objective;  ///< sum, nll, sum_squares, log, minimax_sum, weighted, exl2-2023
+  std::string status;     ///< proved, within_tolerance, stopped, rule
+  /// What was minimized, at this choice; for minimax_sum the sum, max_err being least by itself;
+  /// for exl2-2023, which minimizes nothing, the sum of err.
+  double objective_value = 0.0;
   /// No choice within the budget and the constraints goes below this; absent for the 2023 rule.
   std::optional<double> lower_bound;
   std::optional<double> gap;  ///< (objective_value - lower_bound) / |objective_value|
@@ -41,8 +43,9 @@ struct Plan {
   std::int64_t total_bits = 0;               ///< spent, counted the same way
   std::optional<std::int64_t> stored_bits;   ///< of the layers on disk, q_invperm included
   std::optional<std::int64_t> folder_bytes;  ///< of the whole output folder
-  std::vector<std::string> constraints;      ///< as the user wrote them
-  std::string measurement_hash;              ///< "xxh3-128:<hex>" of the measurement file
+  std::optional<std::int64_t> folder_budget_bytes;  ///< what it may take, where that was asked for
+  std::vector<std::string> constraints;             ///< as the user wrote them
+  std::string measurement_hash;                     ///< "xxh3-128:<hex>" of the measurement file
   std::vector<std::string> warnings;
 
   /// total_bits / numel.
@@ -62,7 +65,7 @@ Plan read_plan(const std::filesystem::path& file);
 
 /// Writes plan_text through a temporary name, flushed to disk before it is renamed.
 /// @throws Failure 73 or 74
-void write_plan(const std::filesystem::path& file, const Plan& plan);
+void write_plan(const std::filesystem::path& file, const Plan& plan, Overwrite overwrite);
 
 /// "xxh3-128:<32 hex digits>" of the bytes; identifies the measurement a plan was made from.
 std::string content_hash(std::string_view bytes);
