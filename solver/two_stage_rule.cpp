@@ -1,14 +1,18 @@
 #include "solver/two_stage_rule.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
-#include <string>
 
 namespace shardquant::solver {
 
 namespace {
 
 constexpr double kInterval = 1e-5;
+// A probe that misses the target also raises the upper end by this, so the bisection can leave
+// the interval that it began with.
+constexpr double kRaise = 1e-4;
+constexpr int kMaxProbes = 100'000;
 
 // Least bpw with an error of at most `bound`, the first one on ties; -1 if there is none.
 int cheapest_within(const std::vector<RuleOption>& options, double bound) {
@@ -54,41 +58,54 @@ double largest_error(const RuleProblem& problem) {
   return largest;
 }
 
+// Fills `probe` with the choice of the last probe; returns the bound that the second stage begins
+// from.
+double first_stage(const RuleProblem& problem, std::vector<int>& probe) {
+  probe.assign(problem.layers.size(), -1);
+  double low = 0.0;
+  double high = largest_error(problem);
+  double bound = high;
+  double least_bound = std::numeric_limits<double>::infinity();
+  bool possible = false;
+  for (int probes = 0; probes == 0 || high - low > kInterval || !possible; ++probes) {
+    if (probes == kMaxProbes) throw RuleFailure("no error bound was found that meets the target");
+    bound = (low + high) / 2;
+    for (std::size_t l = 0; l < probe.size(); ++l) {
+      probe[l] = cheapest_within(problem.layers[l], bound);
+    }
+    possible = std::find(probe.begin(), probe.end(), -1) == probe.end();
+    if (possible && within_target(problem, probe)) {
+      least_bound = std::min(least_bound, bound);
+      high = bound;
+    } else {
+      low = bound;
+      high += kRaise;
+    }
+  }
+  return std::isfinite(least_bound) ? std::max(bound, least_bound) : bound;
+}
+
+std::vector<int> second_stage(const RuleProblem& problem, const std::vector<int>& first,
+                              double high) {
+  std::vector<int> probe = first;
+  double low = 0.0;
+  while (high - low > kInterval) {
+    const double bound = (low + high) / 2;
+    for (std::size_t l = 0; l < probe.size(); ++l) {
+      probe[l] = best_above(problem.layers[l], bound, first[l]);
+    }
+    (within_target(problem, probe) ? high : low) = bound;
+  }
+  return probe;
+}
+
 }  // namespace
 
 RuleResult apply_two_stage_rule(const RuleProblem& problem) {
   if (problem.layers.empty()) throw RuleFailure("there is no layer");
   RuleResult result;
-  std::vector<int> probe(problem.layers.size(), -1);
-
-  double low = 0.0;
-  double high = largest_error(problem);
-  double bound = high;
-  do {
-    bound = (low + high) / 2;
-    for (std::size_t l = 0; l < probe.size(); ++l) {
-      probe[l] = cheapest_within(problem.layers[l], bound);
-    }
-    const bool possible = std::find(probe.begin(), probe.end(), -1) == probe.end();
-    (possible && within_target(problem, probe) ? high : low) = bound;
-  } while (high - low > kInterval);
-  const auto without = std::find(probe.begin(), probe.end(), -1);
-  if (without != probe.end()) {
-    throw RuleFailure("the first stage ends at an error of " + std::to_string(bound) +
-                      ", below every option of layer " + std::to_string(without - probe.begin()));
-  }
-  result.first_stage = probe;
-
-  low = 0.0;
-  high = bound;
-  result.choices = result.first_stage;
-  while (high - low > kInterval) {
-    bound = (low + high) / 2;
-    for (std::size_t l = 0; l < probe.size(); ++l) {
-      result.choices[l] = best_above(problem.layers[l], bound, result.first_stage[l]);
-    }
-    (within_target(problem, result.choices) ? high : low) = bound;
-  }
+  const double last_bound = first_stage(problem, result.first_stage);
+  result.choices = second_stage(problem, result.first_stage, last_bound);
   result.total_bits = bits_of(problem, result.choices);
   return result;
 }

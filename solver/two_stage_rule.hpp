@@ -27,14 +27,16 @@ struct RuleResult {
   std::int64_t total_bits = 0;   ///< of `choices`
 };
 
-/// The rule's first stage ended on a bound that some layer has no option for, or the problem has no
-/// layer.
+/// The rule finds no error bound that meets the target, or the problem has no layer.
 struct RuleFailure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The allocation rule of ExLlamaV2 of September 2023: two bisections of an error bound.
-/// Source: design.md section 4.
+/// The allocation rule of ExLlamaV2 of September 2023, two bisections of an error bound. First: the
+/// least bound such that the lightest options with an error of at most the bound meet the target;
+/// second: the least bound such that the target is still met when every layer that can takes the
+/// option of least error >= the bound. The last probe counts, whether it met the target or not.
+/// Source: conversion/optimize.py of ExLlamaV2 a4f2663.
 /// @throws RuleFailure
 RuleResult apply_two_stage_rule(const RuleProblem& problem);
 

@@ -1,11 +1,8 @@
 #include "pipeline/formats/plan_file.hpp"
 
+#define XXH_INLINE_ALL
 #include <fmt/format.h>
 #include <xxhash.h>
-
-#include <cmath>
-#include <functional>
-#include <set>
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/file_handle.hpp"
