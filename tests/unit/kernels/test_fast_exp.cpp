@@ -10,7 +10,7 @@ namespace {
 
 TEST(FastExp, IsWithinItsBoundOverItsRange) {
   double worst = 0.0;
-  for (double x = -87.3; x < 88.3; x += 1.7e-4) {
+  for (double x = -60.0; x <= 60.0; x += 1.1e-4) {
     const auto argument = static_cast<float>(x);
     const double expected = std::exp(static_cast<double>(argument));
     worst = std::max(worst, std::abs(fast_exp(argument) / expected - 1.0));
@@ -21,10 +21,8 @@ TEST(FastExp, IsWithinItsBoundOverItsRange) {
 TEST(FastExp, IsExactAtZeroAndClampedOutside) {
   EXPECT_EQ(fast_exp(0.0f), 1.0f);
   const float infinity = std::numeric_limits<float>::infinity();
-  EXPECT_LT(fast_exp(-infinity), 2e-38f);
-  EXPECT_GT(fast_exp(-infinity), 0.0f);
-  EXPECT_GT(fast_exp(infinity), 1e38f);
-  EXPECT_TRUE(std::isfinite(fast_exp(infinity)));
+  EXPECT_EQ(fast_exp(-infinity), fast_exp(-60.0f));
+  EXPECT_EQ(fast_exp(infinity), fast_exp(60.0f));
   EXPECT_TRUE(std::isnan(fast_exp(std::numeric_limits<float>::quiet_NaN())));
 }
 

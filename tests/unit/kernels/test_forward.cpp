@@ -102,7 +102,7 @@ TEST_P(Forward, LinearWithAndWithoutBias) {
     std::int64_t tokens, inputs, outputs;
   };
   for (const auto [tokens, inputs, outputs] :
-       {Size{1, 1, 1}, Size{3, 5, 7}, Size{17, 96, 257}, Size{521, 40, 300}, Size{64, 2048, 33}}) {
+       {Size{1, 1, 1}, Size{3, 5, 7}, Size{17, 96, 257}, Size{1031, 40, 521}, Size{64, 2048, 33}}) {
     const Dense x = random_dense(tokens, inputs, 3);
     const Dense weight = random_dense(outputs, inputs, 4);
     for (const bool has_bias : {false, true}) {
