@@ -10,8 +10,9 @@
 
 namespace shardquant::comm {
 
-/// The ranks of this run. Every call that names no peer is collective: all ranks make it, in the same
-/// order. Sizes are 64 bit; implementations split what their library cannot carry in one piece.
+/// The ranks of this run. Every call that names no peer is collective: all ranks make it, in the
+/// same order. Sizes are 64 bit; implementations split what their library cannot carry in one
+/// piece.
 class Communicator {
  public:
   virtual ~Communicator() = default;

@@ -16,6 +16,8 @@ std::vector<std::vector<std::byte>> LocalCommunicator::gather(std::span<const st
   return {std::vector<std::byte>(data.begin(), data.end())};
 }
 
-void LocalCommunicator::abort(int code) { std::_Exit(code); }
+void LocalCommunicator::abort(int code) {
+  std::_Exit(code);
+}
 
 }  // namespace shardquant::comm

@@ -12,7 +12,9 @@ namespace shardquant::comm {
 
 namespace {
 
-bool is_set(const char* variable) { return std::getenv(variable) != nullptr; }
+bool is_set(const char* variable) {
+  return std::getenv(variable) != nullptr;
+}
 
 // Variables by which launchers make themselves known to their ranks.
 bool launched_under_mpi() {
@@ -33,9 +35,10 @@ Session::Session() {
   uses_mpi_ = launched_under_mpi();
   if (!uses_mpi_) {
     if (slurm_tasks() > 1) {
-      fail(ExitCode::unavailable,
-           "Slurm started {} tasks, but they cannot see each other; start them with srun --mpi=pmix",
-           slurm_tasks());
+      fail(
+          ExitCode::unavailable,
+          "Slurm started {} tasks, but they cannot see each other; start them with srun --mpi=pmix",
+          slurm_tasks());
     }
     comm_ = std::make_unique<LocalCommunicator>();
     return;

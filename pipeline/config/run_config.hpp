@@ -62,7 +62,8 @@ struct RunConfig {
 };
 
 /// Reads and checks a job file and the overrides ("allocate.bpw=3.5") given on the command line.
-/// Relative paths are relative to the folder of the job file, those of overrides to the current one.
+/// Relative paths are relative to the folder of the job file, those of overrides to the current
+/// one.
 /// @throws Failure(config) with `file:line:column: key: reason`; Failure(no_input) if it is missing
 RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides);
