@@ -36,22 +36,23 @@ class Communicator {
   [[noreturn]] virtual void abort(int code) = 0;
 };
 
-/// A fault that another rank has reported already: to be carried to main, not to be printed.
-class ReportedElsewhere : public Failure {
+/// A fault that all ranks know of and throw together, so that they can end in an orderly way. Only the
+/// rank that met it has a text to print; it is empty on the others.
+class SharedFailure : public Failure {
  public:
-  explicit ReportedElsewhere(ExitCode code) : Failure(code, "reported by another rank") {}
+  using Failure::Failure;
 };
 
 /// Root's text on all ranks.
 std::string broadcast_text(Communicator& comm, std::string text);
 
-/// Runs `work` on root. Where it throws Failure, root rethrows it and every other rank throws
-/// ReportedElsewhere with the same code, so that an error is printed once.
+/// Runs `work` on root. Where it throws Failure, all ranks throw SharedFailure with its code, root with
+/// its text, so that an error is printed once.
 template <class Work>
 void on_root(Communicator& comm, Work&& work);
 
-/// Runs `work` on every rank. Where it throws Failure on some, the lowest of those rethrows it and
-/// every other rank throws ReportedElsewhere with that rank's code.
+/// Runs `work` on every rank. Where it throws Failure on some, all ranks throw SharedFailure with the
+/// code of the lowest of those, that rank with its text.
 template <class Work>
 void on_all(Communicator& comm, Work&& work);
 
@@ -68,7 +69,7 @@ void on_all(Communicator& comm, Work&& work) {
     work();
   } catch (const Failure& failure) {
     detail::settle(comm, &failure);
-    throw;
+    return;  // not reached: settle throws for a failure
   }
   detail::settle(comm, nullptr);
 }
