@@ -20,8 +20,8 @@ void settle(Communicator& comm, const Failure* failure) {
     mine = (comm.size() - comm.rank()) * kCodes + static_cast<std::int64_t>(failure->code());
   }
   const std::int64_t first = comm.max(mine);
-  if (first == 0 || first == mine) return;
-  throw ReportedElsewhere(static_cast<ExitCode>(first % kCodes));
+  if (first == 0) return;
+  throw SharedFailure(static_cast<ExitCode>(first % kCodes), first == mine ? failure->what() : "");
 }
 
 }  // namespace detail
