@@ -47,6 +47,10 @@ class SharedFailure : public Failure {
 /// Root's text on all ranks.
 std::string broadcast_text(Communicator& comm, std::string text);
 
+/// Element by element: whether any rank's flag is set; on all ranks. flags: of the same size
+/// everywhere.
+std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags);
+
 /// Runs `work` on root. Where it throws Failure, all ranks throw SharedFailure with its code, root
 /// with its text, so that an error is printed once. Collective; `work` is not.
 template <class Work>
