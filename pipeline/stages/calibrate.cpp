@@ -64,6 +64,10 @@ class Calibration {
   void take_input(std::int64_t group, std::int64_t first_row, kernels::ConstMatrixView x);
   void finish_round(std::int64_t round, bool has_slice, std::vector<Sum>& sums, std::int64_t block);
   OwnSlice* own_slice(std::int64_t round);
+  // The head is quantized with one recipe, not measured.
+  bool is_sketched(std::int64_t group) const {
+    return request_.sketches && group != context_.model.head_group();
+  }
 
   const RunContext& context_;
   const CalibrationRequest& request_;
@@ -112,7 +116,7 @@ void Calibration::start_partials(std::int64_t block, const OwnSlice* slice,
       partial.hessian = context_.backend.allocate(group.inputs, group.inputs);
     }
     context_.backend.fill_zero(partial.hessian);
-    if (request_.sketches) {
+    if (is_sketched(sum.group)) {
       partial.sketches.assign(
           static_cast<std::size_t>(slices_.rows_of(slice->index) * kSketchRows * group.inputs),
           0.0f);
@@ -127,7 +131,7 @@ void Calibration::take_input(std::int64_t group, std::int64_t first_row,
   if (found == partials_.end()) return;
   const auto scale = static_cast<float>(2.0 / static_cast<double>(slices_.rows));
   context_.backend.accumulate_hessian(x, scale, found->second.hessian);
-  if (!request_.sketches) return;
+  if (!is_sketched(group)) return;
   for (std::int64_t r = 0; r * slices_.length < x.rows; ++r) {
     const std::int64_t in_slice = (first_row + r) % slices_.slice_rows;
     sketch_row(context_.backend, first_row + r, kSketchRows,
@@ -162,7 +166,7 @@ void Calibration::finish_round(std::int64_t round, bool has_slice, std::vector<S
     add_round_in_slice_order(
         context_.comm, context_.backend, slices_, round, sum.owner, group.inputs,
         partial ? partial->hessian.view() : kernels::ConstMatrixView{}, sum.total.hessian);
-    if (!request_.sketches) continue;
+    if (!is_sketched(sum.group)) continue;
     collect_round_in_slice_order(
         context_.comm, slices_, round, sum.owner, kSketchRows * group.inputs,
         partial ? std::span(partial->sketches) : std::span<const float>{}, sum.total.sketches);
@@ -231,7 +235,7 @@ std::vector<Sum> Calibration::forward_wave(const Wave& wave) {
     if (sum.owner == context_.comm.rank()) {
       const std::int64_t inputs = context_.model.group(sum.group).inputs;
       sum.total.hessian = PackedHessian(inputs);
-      if (request_.sketches) {
+      if (is_sketched(sum.group)) {
         sum.total.sketches.resize(static_cast<std::size_t>(slices_.rows * kSketchRows * inputs));
       }
     }
