@@ -36,8 +36,8 @@ class Communicator {
   [[noreturn]] virtual void abort(int code) = 0;
 };
 
-/// A fault that all ranks know of and throw together, so that they can end in an orderly way. Only the
-/// rank that met it has a text to print; it is empty on the others.
+/// A fault that all ranks know of and throw together, so that they can end in an orderly way. Only
+/// the rank that met it has a text to print; it is empty on the others.
 class SharedFailure : public Failure {
  public:
   using Failure::Failure;
@@ -46,13 +46,17 @@ class SharedFailure : public Failure {
 /// Root's text on all ranks.
 std::string broadcast_text(Communicator& comm, std::string text);
 
-/// Runs `work` on root. Where it throws Failure, all ranks throw SharedFailure with its code, root with
-/// its text, so that an error is printed once.
+/// Element by element: whether any rank's flag is set; on all ranks. flags: of the same size
+/// everywhere.
+std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags);
+
+/// Runs `work` on root. Where it throws Failure, all ranks throw SharedFailure with its code, root
+/// with its text, so that an error is printed once.
 template <class Work>
 void on_root(Communicator& comm, Work&& work);
 
-/// Runs `work` on every rank. Where it throws Failure on some, all ranks throw SharedFailure with the
-/// code of the lowest of those, that rank with its text.
+/// Runs `work` on every rank. Where it throws Failure on some, all ranks throw SharedFailure with
+/// the code of the lowest of those, that rank with its text.
 template <class Work>
 void on_all(Communicator& comm, Work&& work);
 
