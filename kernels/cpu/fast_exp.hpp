@@ -5,11 +5,13 @@
 
 namespace shardquant::kernels {
 
-/// exp(x) to 2e-7 relative in a form that compilers vectorize; arguments are clamped to
-/// [-87.3, 88.3], where the result is normal and finite; NaN stays NaN.
+/// exp(x) to 2e-7 relative in a form that compilers vectorize, for sums and quotients with terms near
+/// 1. Arguments are clamped to [-60, 60]: what is cut off is below the last bit of such terms, and
+/// nothing computed from the result becomes subnormal, which would take 100 times as long. NaN stays
+/// NaN.
 inline float fast_exp(float x) {
-  constexpr float kLow = -87.3f;
-  constexpr float kHigh = 88.3f;
+  constexpr float kLow = -60.0f;
+  constexpr float kHigh = 60.0f;
   constexpr float kRoundingShift = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
   constexpr float kLn2High = 0.693359375f;       // few enough bits that n * kLn2High is exact
   constexpr float kLn2Low = -2.12194440e-4f;

@@ -8,9 +8,9 @@ namespace shardquant::kernels {
 
 namespace {
 
-// A panel of the output is one product; large enough that packing the operands costs little.
-constexpr std::int64_t kPanelTokens = 512;
-constexpr std::int64_t kPanelOutputs = 256;
+// A panel of the output is one product; at this size packing the operands costs about a tenth.
+constexpr std::int64_t kPanelTokens = 1024;
+constexpr std::int64_t kPanelOutputs = 512;
 
 }  // namespace
 

@@ -13,6 +13,7 @@ struct SweepTimes;
 // The quantizer's verbs of Backend for host memory; contracts in kernels/api/backend.hpp.
 
 void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian, int threads);
+void multiply(ConstMatrixView a, ConstMatrixView b, MatrixView out);
 HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings);
 Matrix permuted_transpose(const HostTensor& weight, std::span<const std::int32_t> perm,
                           int threads);

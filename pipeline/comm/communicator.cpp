@@ -10,6 +10,17 @@ std::string broadcast_text(Communicator& comm, std::string text) {
   return text;
 }
 
+std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags) {
+  std::vector<std::byte> any(flags.size());
+  for (const auto& part : comm.gather(flags)) {
+    for (std::size_t i = 0; i < any.size(); ++i) any[i] |= part[i];
+  }
+  comm.broadcast(any);
+  std::vector<bool> result;
+  for (const std::byte flag : any) result.push_back(flag != std::byte{0});
+  return result;
+}
+
 namespace detail {
 
 void settle(Communicator& comm, const Failure* failure) {

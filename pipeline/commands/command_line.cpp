@@ -86,7 +86,8 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
           LastStage::quantize, action);
   add_run(app, "measure", "Calibrate and measure; ends with measurement.json", LastStage::measure,
           action);
-  add_run(app, "quantize", "Allocate and quantize from what was measured, measuring what is missing",
+  add_run(app, "quantize",
+          "Allocate and quantize from what was measured, measuring what is missing",
           LastStage::quantize, action);
   add_eval(app, action);
   add_verify(app, action);

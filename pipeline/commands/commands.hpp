@@ -18,8 +18,8 @@ struct RunArguments {
   LastStage last = LastStage::quantize;
 };
 
-/// run, measure, quantize: calibrate, measure, allocate, quantize, write. Reuses what the work folder
-/// holds. @throws Failure
+/// run, measure, quantize: calibrate, measure, allocate, quantize, write. Reuses what the work
+/// folder holds. @throws Failure
 void run_job(comm::Communicator& comm, const RunArguments& arguments);
 
 struct EvalArguments {
@@ -39,7 +39,8 @@ struct VerifyArguments {
   std::string against;  ///< source folder; empty: structure alone
 };
 
-/// Strict check of an EXL2 folder, on root; with a source folder the error of every layer's weights.
+/// Strict check of an EXL2 folder, on root; with a source folder the error of every layer's
+/// weights.
 void verify(const VerifyArguments& arguments);
 
 /// What is in a model folder, measurement, plan or state file; on root.

@@ -1,6 +1,7 @@
 #include "pipeline/stages/measure_group.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -61,7 +62,7 @@ std::vector<std::byte> GroupMeasurement::to_bytes() const {
                                  static_cast<std::int64_t>(err.size())};
   std::vector<std::byte> bytes;
   append<std::int64_t>(bytes, header);
-  append<double>(bytes, std::span(&damp, 1));
+  append<double>(bytes, std::array{damp, seconds});
   append<double>(bytes, err);
   append<std::int64_t>(bytes, flushed_groups);
   return bytes;
@@ -75,7 +76,10 @@ GroupMeasurement GroupMeasurement::from_bytes(std::span<const std::byte>& bytes)
   record.damping_tries = header[1];
   record.dead_inputs = header[2];
   record.options = header[3];
-  take<double>(bytes, std::span(&record.damp, 1));
+  double numbers[2];
+  take<double>(bytes, numbers);
+  record.damp = numbers[0];
+  record.seconds = numbers[1];
   record.err.resize(static_cast<std::size_t>(header[4]));
   record.flushed_groups.resize(record.err.size());
   take<double>(bytes, record.err);

@@ -27,6 +27,7 @@ struct GroupMeasurement {
   double damp = 0.0;
   std::int64_t damping_tries = 0;
   std::int64_t dead_inputs = 0;
+  double seconds = 0.0;      ///< this item took; for the balance, not for results
   std::int64_t options = 0;  ///< of the table
   std::vector<double> err;   ///< [layers, options], NaN where the option does not exist
   std::vector<std::int64_t> flushed_groups;  ///< [layers, options]

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/model/run_block.hpp"
+#include "pipeline/model/run_head.hpp"
 #include "pipeline/stages/calibrate.hpp"
 #include "pipeline/stages/measure_group.hpp"
 #include "pipeline/stages/packed_hessian.hpp"
@@ -17,7 +18,9 @@ constexpr std::int64_t kFloat = 4;
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 
 // Program, MPI and HDF5 libraries, and what each thread's OpenBLAS keeps for packing.
-std::int64_t fixed_bytes(int threads) { return 192 * kMiB + threads * 48 * kMiB; }
+std::int64_t fixed_bytes(int threads) {
+  return 192 * kMiB + threads * 48 * kMiB;
+}
 
 std::int64_t hidden_bytes(const SourceModel& model, const Slices& slices, int ranks) {
   const std::int64_t rows = std::min(slices.rounds(ranks) * slices.slice_rows, slices.rows);
@@ -42,7 +45,8 @@ std::int64_t sum_bytes(const SourceModel& model, int ranks) {
   return most;
 }
 
-// Weights of the largest block in fp32, one of them also as it is stored, and one Hessian per group.
+// Weights of the largest block in fp32, one of them also as it is stored, and one Hessian per
+// group.
 std::int64_t block_bytes(const SourceModel& model) {
   std::vector<std::int64_t> bytes(model.layout.groups.size());
   std::int64_t largest_stored = 0;
@@ -57,7 +61,8 @@ std::int64_t block_bytes(const SourceModel& model) {
   return *std::max_element(bytes.begin(), bytes.end()) + largest_stored;
 }
 
-// Factor, and of the largest layer: stored weight, fp32 weight, difference, codes, values, packed form.
+// Factor, and of the largest layer: stored weight, fp32 weight, difference, codes, values, packed
+// form.
 std::int64_t item_bytes(const SourceModel& model) {
   std::int64_t most = 0;
   for (const model::HessianGroup& group : model.layout.groups) {
@@ -68,10 +73,6 @@ std::int64_t item_bytes(const SourceModel& model) {
     most = std::max(most, group.inputs * group.inputs * kFloat + largest * 17);
   }
   return most + 64 * kMiB;
-}
-
-std::int64_t head_bytes(const SourceModel& model) {
-  return kLogitTokens * model.description.vocab_size * kFloat;
 }
 
 }  // namespace
@@ -92,16 +93,16 @@ MemoryPlan plan_memory(const SourceModel& model, const Slices& slices, int ranks
     }
     sketch_bytes *= slices.rows * kSketchRows * kFloat * (2 + model::kGroupsPerBlock);
   }
-  const std::int64_t forward = block_bytes(model) + head_bytes(model) +
-                               model::run_block_workspace_bytes(model.description, micro_tokens,
-                                                                slices.length) +
-                               48 * kMiB;
+  const std::int64_t forward =
+      block_bytes(model) + model::run_head_workspace_bytes(model.description) +
+      model::run_block_workspace_bytes(model.description, micro_tokens, slices.length) + 48 * kMiB;
   MemoryPlan plan;
-  plan.terms = {{"program and libraries", fixed_bytes(threads)},
-                {"hidden states of this rank's slices", hidden_bytes(model, slices, ranks)},
-                {"Hessian sums of a wave", sum_bytes(model, ranks)},
-                {"sketches", sketch_bytes},
-                {"one block forward, or one layer quantized", std::max(forward, item_bytes(model))}};
+  plan.terms = {
+      {"program and libraries", fixed_bytes(threads)},
+      {"hidden states of this rank's slices", hidden_bytes(model, slices, ranks)},
+      {"Hessian sums of a wave", sum_bytes(model, ranks)},
+      {"sketches", sketch_bytes},
+      {"one block forward, or one layer quantized", std::max(forward, item_bytes(model))}};
   return plan;
 }
 

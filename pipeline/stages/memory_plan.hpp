@@ -9,8 +9,8 @@
 
 namespace shardquant::stages {
 
-/// What one rank may hold at its peak, term by term, in bytes. An upper bound: it depends on the largest
-/// block and on the rank's slices, not on the number of blocks.
+/// What one rank may hold at its peak, term by term, in bytes. An upper bound: it depends on the
+/// largest block and on the rank's slices, not on the number of blocks.
 struct MemoryPlan {
   struct Term {
     std::string what;

@@ -25,7 +25,7 @@ struct RunContext {
   const formats::TokenStream& tokens;
   const checkpoint::WorkFolder& work;
   report::Log& log;
-  report::Events& events;
+  report::EventLog& events;
 
   std::string fingerprint;  ///< of all that the results depend on
   Slices slices;

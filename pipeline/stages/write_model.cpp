@@ -21,8 +21,8 @@ struct Copy {
 std::vector<Copy> tensors_to_copy(const SourceModel& model, const OutputLayout& layout) {
   std::vector<Copy> copies;
   for (std::size_t i = 0; i < model.layout.plain_tensors.size(); ++i) {
-    copies.push_back({model.tensors.plain_name(static_cast<std::int64_t>(i)),
-                      layout.first_of_plain[i]});
+    copies.push_back(
+        {model.tensors.plain_name(static_cast<std::int64_t>(i)), layout.first_of_plain[i]});
   }
   if (layout.groups.back().empty()) {
     const auto head = static_cast<std::int64_t>(model.layout.linear_layers.size()) - 1;
@@ -68,14 +68,13 @@ void publish_model(const RunContext& context, const OutputLayout& layout, double
   for (const std::string& name : formats::companion_files(context.model.folder.directory())) {
     formats::copy_companion_file(context.model.folder.directory(), name, folder, no);
   }
-  for (const auto& file : {context.work.measurement_json(), context.work.plan_json()}) {
+  for (const auto& file : {context.work.measurement(), context.work.plan()}) {
     formats::write_file(folder / file.filename(), formats::read_text_file(file, 1 << 30), no);
   }
-  const formats::Exl2ConfigEntry entry{achieved_bpw,
-                                       static_cast<int>(context.config.allocate.head_bits),
-                                       context.config.calibration.rows,
-                                       context.config.calibration.length,
-                                       context.config.calibration.tokens.filename().string()};
+  const formats::Exl2ConfigEntry entry{
+      achieved_bpw, static_cast<int>(context.config.allocate.head_bits),
+      context.config.calibration.rows, context.config.calibration.length,
+      context.config.calibration.tokens.filename().string()};
   formats::write_file(folder / "config.json",
                       formats::rewrite_config(context.model.description.config_text,
                                               context.model.description.config_file, entry),

@@ -5,8 +5,8 @@
 
 namespace shardquant::stages {
 
-/// Writes what is not quantized (embedding, norms, a head kept in fp16) as F16, dealt out to the ranks by
-/// bytes. Collective in that every rank takes its share.
+/// Writes what is not quantized (embedding, norms, a head kept in fp16) as F16, dealt out to the
+/// ranks by bytes. Collective in that every rank takes its share.
 /// @throws Failure(bad_data) where a value is NaN, infinite or beyond fp16
 void write_plain_tensors(const RunContext& context, const OutputLayout& layout,
                          const OutputFiles& files);
