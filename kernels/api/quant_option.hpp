@@ -11,10 +11,10 @@ namespace shardquant::kernels {
 /// One way to spend bits on a linear layer: the recipe by which its K rows (inputs, most active
 /// first) are cut into groups of one bit width each (design.md section 3).
 struct QuantOption {
-  int group_size = 0;                ///< rows that share a scale: 32, 64 or 128
-  std::vector<int> bits;             ///< bit widths, widest first; each of 2 3 4 5 6 8
-  std::vector<double> proportions;   ///< share of the rows at each width, summing to 1
-  int scale_bits = 4;                ///< bits of a scale code
+  int group_size = 0;               ///< rows that share a scale: 32, 64 or 128
+  std::vector<int> bits;            ///< bit widths, widest first; each of 2 3 4 5 6 8
+  std::vector<double> proportions;  ///< share of the rows at each width, summing to 1
+  int scale_bits = 4;               ///< bits of a scale code
 
   friend bool operator==(const QuantOption&, const QuantOption&) = default;
 };

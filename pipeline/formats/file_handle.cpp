@@ -74,7 +74,7 @@ void FileHandle::read_exact(std::int64_t offset, std::span<std::byte> out) const
       fail(ExitCode::bad_data, "{}: ends at byte {}, {} bytes too early; it was cut or replaced",
            name_, offset, out.size());
     }
-    out = out.subspan(static_cast<std::size_t>(count));
+    out = out.subspan(count);
     offset += count;
   }
 }
@@ -88,7 +88,7 @@ void FileHandle::write_exact(std::int64_t offset, std::span<const std::byte> dat
       fail(ExitCode::io_error, "{}: write error at byte {}: {}", name_, offset,
            std::strerror(errno));
     }
-    data = data.subspan(static_cast<std::size_t>(count));
+    data = data.subspan(count);
     offset += count;
   }
 }
@@ -115,7 +115,7 @@ std::string read_text_file(const std::filesystem::path& path, std::int64_t max_b
     fail(ExitCode::bad_data, "{}: {} bytes long; at most {} are accepted here", file.name(), size,
          max_bytes);
   }
-  std::string text(static_cast<std::size_t>(size), '\0');
+  std::string text(size, '\0');
   file.read_exact(0, std::as_writable_bytes(std::span(text)));
   return text;
 }

@@ -234,17 +234,17 @@ std::int64_t JsonNode::size() const {
 
 JsonNode JsonNode::at(std::int64_t index) const {
   if (!is_array()) refuse("must be an array");
-  return {document_, &value_->items.at(static_cast<std::size_t>(index))};
+  return {document_, &value_->items.at(index)};
 }
 
 const std::string& JsonNode::member_name(std::int64_t index) const {
   if (!is_object()) refuse("must be an object");
-  return value_->names->in_order.at(static_cast<std::size_t>(index));
+  return value_->names->in_order.at(index);
 }
 
 JsonNode JsonNode::member(std::int64_t index) const {
   if (!is_object()) refuse("must be an object");
-  return {document_, &value_->items.at(static_cast<std::size_t>(index))};
+  return {document_, &value_->items.at(index)};
 }
 
 JsonNode JsonNode::at(std::string_view name) const {
@@ -309,7 +309,7 @@ JsonText JsonText::read(const std::filesystem::path& file, const JsonLimits& lim
   return parse(read_text_file(file, limits.bytes), file.string(), limits);
 }
 
-JsonNode JsonText::root() const {
+JsonNode JsonText::root() const& {
   return {document_.get(), &document_->root};
 }
 

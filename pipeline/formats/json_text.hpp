@@ -96,7 +96,8 @@ class JsonText {
   /// io_error, bad_data when it is no regular file, too long, or malformed
   static JsonText read(const std::filesystem::path& file, const JsonLimits& limits = {});
 
-  JsonNode root() const;
+  JsonNode root() const&;
+  JsonNode root() && = delete;  // the nodes would outlive the document
   const std::string& file() const;
 
  private:

@@ -19,7 +19,13 @@ struct SafetensorsLayout {
 /// Lays out a file byte for byte as the reference library's serializer does without metadata:
 /// tensors by descending type (so that each one is aligned to its element size), then name; compact
 /// JSON, padded with spaces to 8 bytes.
-/// @throws Failure(internal) where a name is given twice or the header becomes too long
+/// @pre no name is given twice @throws Failure(internal) where the header becomes too long
 SafetensorsLayout lay_out_safetensors(std::span<const TensorSpec> tensors);
+
+/// No header spends more bytes on this tensor, wherever it lies.
+std::int64_t largest_header_entry(const TensorSpec& tensor);
+
+/// @throws Failure(internal) naming a tensor that is given twice
+void require_distinct_names(std::span<const TensorSpec> tensors);
 
 }  // namespace shardquant::formats

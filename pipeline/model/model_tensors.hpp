@@ -26,20 +26,16 @@ class ModelTensors {
   const formats::SafetensorsFolder& folder() const { return *folder_; }
 
   /// True where a linear layer (index into ModelLayout::linear_layers) is stored as EXL2.
-  bool is_exl2(std::int64_t layer) const {
-    return weights_[static_cast<std::size_t>(layer)].empty();
-  }
+  bool is_exl2(std::int64_t layer) const { return weights_[layer].empty(); }
   /// Name of the tensor [N, K] that holds a linear layer's weight; empty where it is stored as
   /// EXL2.
-  const std::string& weight_name(std::int64_t layer) const {
-    return weights_[static_cast<std::size_t>(layer)];
-  }
+  const std::string& weight_name(std::int64_t layer) const { return weights_[layer]; }
   /// Name of the tensor that holds a plain tensor (index into ModelLayout::plain_tensors).
-  const std::string& plain_name(std::int64_t tensor) const {
-    return plain_[static_cast<std::size_t>(tensor)];
-  }
+  const std::string& plain_name(std::int64_t tensor) const { return plain_[tensor]; }
 
  private:
+  void refuse_partly_quantized(const ModelLayout& layout) const;
+
   const formats::SafetensorsFolder* folder_;
   std::vector<std::string> weights_;
   std::vector<std::string> plain_;

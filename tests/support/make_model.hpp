@@ -28,7 +28,7 @@ struct MakeModelOptions {
   std::string dtype = "F16";          ///< F32, F16, BF16
   std::int64_t shards = 1;            ///< with an index from 2 on
   HeadStorage head = HeadStorage::separate;
-  bool biases = false;  ///< llama: attention_bias and mlp_bias
+  bool biases = false;  ///< llama: attention_bias and mlp_bias; qwen3: attention_bias
   std::uint64_t seed = 1;
 };
 
@@ -38,7 +38,7 @@ struct MakeModelOptions {
 /// memory does not grow with the model. @throws std::invalid_argument for options that fit no model
 void make_model(const std::filesystem::path& folder, const MakeModelOptions& options);
 
-/// Writes `count` random token ids in [0, vocab), Zipf-like, as int32 little endian.
+/// Writes `count` random token ids in [0, vocab), small ones more often, as int32 little endian.
 void make_tokens(const std::filesystem::path& file, std::int64_t count, std::int64_t vocab,
                  std::uint64_t seed);
 
