@@ -23,6 +23,7 @@ class Communicator {
 
   virtual void barrier() = 0;
   /// Root's bytes to all ranks; every rank gives a span of the same size.
+  /// @throws Failure(unavailable), as all that follow, where the network or MPI fails
   virtual void broadcast(std::span<std::byte> data) = 0;
   /// Blocks until `peer` has taken the bytes or they are buffered. peer != rank()
   virtual void send(std::span<const std::byte> data, int peer) = 0;
@@ -32,7 +33,7 @@ class Communicator {
   virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> data) = 0;
   /// The largest value over all ranks, on all ranks.
   virtual std::int64_t max(std::int64_t value) = 0;
-  /// Ends all ranks at once; the launcher reports `code`.
+  /// Ends all ranks at once, without any clean-up; the launcher reports `code`.
   [[noreturn]] virtual void abort(int code) = 0;
 };
 
@@ -51,12 +52,13 @@ std::string broadcast_text(Communicator& comm, std::string text);
 std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags);
 
 /// Runs `work` on root. Where it throws Failure, all ranks throw SharedFailure with its code, root
-/// with its text, so that an error is printed once.
+/// with its text, so that an error is printed once. Collective; `work` is not.
 template <class Work>
 void on_root(Communicator& comm, Work&& work);
 
 /// Runs `work` on every rank. Where it throws Failure on some, all ranks throw SharedFailure with
-/// the code of the lowest of those, that rank with its text.
+/// the code of the lowest of those, that rank with its text. Collective. `work` may be collective
+/// itself as long as its own faults are shared too: a SharedFailure passes through as it is.
 template <class Work>
 void on_all(Communicator& comm, Work&& work);
 
@@ -71,6 +73,8 @@ template <class Work>
 void on_all(Communicator& comm, Work&& work) {
   try {
     work();
+  } catch (const SharedFailure&) {
+    throw;  // all ranks are here, and the text is where the fault was
   } catch (const Failure& failure) {
     detail::settle(comm, &failure);
     return;  // not reached: settle throws for a failure

@@ -1,5 +1,6 @@
 #include "pipeline/comm/local_communicator.hpp"
 
+#include <cstdio>
 #include <cstdlib>
 
 namespace shardquant::comm {
@@ -17,6 +18,7 @@ std::vector<std::vector<std::byte>> LocalCommunicator::gather(std::span<const st
 }
 
 void LocalCommunicator::abort(int code) {
+  std::fflush(nullptr);
   std::_Exit(code);
 }
 

@@ -1,6 +1,7 @@
 #include "pipeline/comm/mpi_communicator.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 
 #include "pipeline/comm/mpi_check.hpp"
@@ -84,6 +85,7 @@ std::int64_t MpiCommunicator::max(std::int64_t value) {
 }
 
 void MpiCommunicator::abort(int code) {
+  std::fflush(nullptr);  // MPI_Abort ends this process as a signal would
   MPI_Abort(MPI_COMM_WORLD, code);
   std::_Exit(code);
 }

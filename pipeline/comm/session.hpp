@@ -10,8 +10,8 @@ namespace shardquant::comm {
 /// else itself alone, without touching MPI.
 class Session {
  public:
-  /// @throws Failure(unavailable) when MPI cannot start, or when Slurm started several tasks that
-  /// do not know of each other (srun without --mpi=pmix)
+  /// @throws Failure(unavailable) when MPI cannot start, or when more tasks were started than know
+  /// of each other (srun without --mpi=pmix, or the mpirun of another MPI)
   Session();
   /// Leaves MPI alone: finalizing while other ranks work on would hang or hide the fault. See
   /// finish.
@@ -19,7 +19,7 @@ class Session {
 
   Communicator& comm() { return *comm_; }
 
-  /// Ends MPI in an orderly way; all ranks call it, as the last thing.
+  /// Ends MPI in an orderly way; all ranks call it, as the last thing. @throws Failure(unavailable)
   void finish();
 
  private:
