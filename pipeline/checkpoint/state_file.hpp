@@ -65,7 +65,7 @@ class StateFileWriter {
 
   /// Closes, seals, flushes to disk, gives the final name (in place of a file that has it) and
   /// flushes the folder. Nothing may be written afterwards. A dataset short of its count is
-  /// Failure(internal). @throws Failure(io_error); then nothing is left under either name
+  /// Failure(internal). @throws Failure(io_error); then the temporary file is gone
   void commit();
 
  private:

@@ -1,8 +1,8 @@
 #include "pipeline/formats/safetensors_folder.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "pipeline/failure.hpp"
@@ -98,8 +98,10 @@ void SafetensorsFolder::open_indexed() {
   const auto metadata = index.root().find("metadata");
   const auto total =
       metadata && metadata->is_object() ? metadata->find("total_size") : std::nullopt;
-  if (total && !(total->is_number() &&
-                 total->as_number(-1e300, 1e300) == static_cast<double>(tensor_bytes_))) {
+  constexpr double kAny = std::numeric_limits<double>::max();
+  const bool right = total && total->is_number() &&
+                     total->as_number(-kAny, kAny) == static_cast<double>(tensor_bytes_);
+  if (total && !right) {
     warnings_.push_back(fmt::format("{}: metadata.total_size is wrong; the tensors take {} bytes",
                                     index_file.name(), tensor_bytes_));
   }

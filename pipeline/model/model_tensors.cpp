@@ -159,9 +159,23 @@ ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayou
     check.expect(weights_.back(), {layer.outputs, layer.inputs});
     if (layer.has_bias) check.expect(layer.key + ".bias", {layer.outputs});
   }
+  refuse_partly_quantized(layout);
   // With tied embeddings a stored second matrix is a copy.
   if (description.tie_word_embeddings) check.allow(std::string(kHead));
   check.finish();
+}
+
+// The reader takes q, k, v, o of a block, and gate, up, down, quantized together or not at all.
+void ModelTensors::refuse_partly_quantized(const ModelLayout& layout) const {
+  constexpr std::int64_t kAttentionLayers = 4;
+  for (std::int64_t i = 0; i + 1 < std::ssize(layout.linear_layers); ++i) {
+    const std::int64_t place = i % kLinearLayersPerBlock;
+    const std::int64_t first = i - place + (place < kAttentionLayers ? 0 : kAttentionLayers);
+    if (is_exl2(i) == is_exl2(first)) continue;
+    fail(ExitCode::bad_data,
+         "{}: of {} and {} only one is quantized; the reader wants both or none",
+         folder_->path().string(), layout.linear_layers[first].key, layout.linear_layers[i].key);
+  }
 }
 
 void read_floats(const formats::SafetensorsFolder& folder, const std::string& name,

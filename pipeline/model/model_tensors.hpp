@@ -34,6 +34,8 @@ class ModelTensors {
   const std::string& plain_name(std::int64_t tensor) const { return plain_[tensor]; }
 
  private:
+  void refuse_partly_quantized(const ModelLayout& layout) const;
+
   const formats::SafetensorsFolder* folder_;
   std::vector<std::string> weights_;
   std::vector<std::string> plain_;

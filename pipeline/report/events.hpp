@@ -60,7 +60,7 @@ class EventLog {
              std::initializer_list<EventField> fields = {});
 
  private:
-  void open_existing();
+  void continue_existing();
   void append(std::string_view line);
 
   std::string name_;

@@ -38,7 +38,9 @@ std::vector<std::int64_t> hashes_in_shards(const OutputFiles& files, std::int64_
                                            std::int64_t count) {
   std::vector<std::int64_t> hashes;
   for (std::int64_t i = first; i < first + count; ++i) {
-    hashes.push_back(static_cast<std::int64_t>(checkpoint::xxh3_64(files.read(i))));
+    checkpoint::Xxh3 hash(checkpoint::Xxh3::Width::bits_64);
+    hash.update(files.read(i));
+    hashes.push_back(static_cast<std::int64_t>(hash.digest_64()));
   }
   return hashes;
 }

@@ -125,7 +125,7 @@ struct NaiveModel {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
-  std::int64_t window = 0;
+  std::vector<std::int64_t> windows;  ///< per layer; 0: none
   double epsilon = 1e-5;
   std::vector<double> frequencies;  ///< [head_dim / 2] radians per position
 
@@ -147,8 +147,10 @@ struct NaiveModel {
     return out;
   }
 
-  /// The residual stream after block `layer`.
-  Dense block(Dense x, std::int64_t layer, std::int64_t row_length) const {
+  /// The residual stream after block `layer`; the inputs of its linear layers are appended to
+  /// `inputs` in the order {q, k, v}, {o}, {gate, up}, {down}.
+  Dense block(Dense x, std::int64_t layer, std::int64_t row_length,
+              std::vector<Dense>& inputs) const {
     const std::string name = "model.layers." + std::to_string(layer) + ".";
     const Dense in = rms_norm(x, tensor(name + "input_layernorm.weight"), epsilon);
     Dense q = apply(in, name + "self_attn.q_proj");
@@ -160,20 +162,20 @@ struct NaiveModel {
     }
     q = rotated(q, heads, row_length, frequencies);
     k = rotated(k, kv_heads, row_length, frequencies);
-    const Dense mixed = causal_attention(q, k, v, row_length, heads, kv_heads, window);
+    const Dense mixed = causal_attention(q, k, v, row_length, heads, kv_heads, windows[layer]);
     x = sum(x, apply(mixed, name + "self_attn.o_proj"));
     const Dense mlp_in = rms_norm(x, tensor(name + "post_attention_layernorm.weight"), epsilon);
     const Dense product =
         silu_product(apply(mlp_in, name + "mlp.gate_proj"), apply(mlp_in, name + "mlp.up_proj"));
+    inputs.insert(inputs.end(), {in, mixed, mlp_in, product});
     return sum(x, apply(product, name + "mlp.down_proj"));
   }
 
-  Dense logits(const std::vector<std::int32_t>& tokens, std::int64_t row_length) const {
-    Dense x = embed(tokens);
-    for (std::int64_t layer = 0; layer < layers; ++layer) x = block(x, layer, row_length);
-    x = rms_norm(x, tensor("model.norm.weight"), epsilon);
+  /// Logits of a residual stream that has passed all blocks.
+  Dense head(const Dense& x) const {
     const bool tied = tensors.count("lm_head.weight") == 0;
-    return linear(x, tensor(tied ? "model.embed_tokens.weight" : "lm_head.weight"));
+    return linear(rms_norm(x, tensor("model.norm.weight"), epsilon),
+                  tensor(tied ? "model.embed_tokens.weight" : "lm_head.weight"));
   }
 
   static Dense sum(Dense x, const Dense& y) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <span>
 #include <stdexcept>
@@ -106,6 +107,12 @@ void write_tensor(const formats::FileHandle& file, std::int64_t offset, const Te
     }
     file.write_exact(offset + begin * width, std::span(block).first(size * width));
   }
+}
+
+void put_file(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(text.data(), std::ssize(text));
+  if (!file.flush()) throw std::runtime_error("cannot write " + path.string());
 }
 
 std::string architecture_of(const std::string& family) {
@@ -221,7 +228,8 @@ void write_shard(const std::filesystem::path& folder, const std::string& name,
     write_tensor(file, layout.offsets[i], tensors[i], recipe_for(tensors[i], options.layers),
                  options.seed);
   }
-  formats::publish_partial(folder, name, formats::Overwrite::no);
+  // Unlike publish_partial this waits for no disk: a test makes many folders.
+  std::filesystem::rename(folder / formats::partial_name(name), folder / name);
 }
 
 }  // namespace
@@ -256,13 +264,11 @@ void make_model(const std::filesystem::path& folder, const MakeModelOptions& opt
     const std::string index = fmt::format(
         "{{\n  \"metadata\": {{\"total_size\": {}}},\n  \"weight_map\": {{\n{}\n  }}\n}}\n",
         tensor_bytes, fmt::join(lines, ",\n"));
-    formats::write_file(folder / formats::kIndexFileName, index, formats::Overwrite::no);
+    put_file(folder / formats::kIndexFileName, index);
   }
-  formats::write_file(folder / "config.json", config, formats::Overwrite::no);
-  formats::write_file(folder / "generation_config.json",
-                      "{\"bos_token_id\": 1, \"eos_token_id\": 2}\n", formats::Overwrite::no);
-  formats::write_file(folder / "tokenizer_config.json",
-                      "{\"tokenizer_class\": \"LlamaTokenizer\"}\n", formats::Overwrite::no);
+  put_file(folder / "config.json", config);
+  put_file(folder / "generation_config.json", "{\"bos_token_id\": 1, \"eos_token_id\": 2}\n");
+  put_file(folder / "tokenizer_config.json", "{\"tokenizer_class\": \"LlamaTokenizer\"}\n");
 }
 
 void make_tokens(const std::filesystem::path& file, std::int64_t count, std::int64_t vocab,
@@ -276,8 +282,7 @@ void make_tokens(const std::filesystem::path& file, std::int64_t count, std::int
     token = static_cast<std::int32_t>(static_cast<double>(vocab) * uniform * uniform * uniform);
   }
   const auto bytes = std::as_bytes(std::span(tokens));
-  formats::write_file(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                      formats::Overwrite::no);
+  put_file(file, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 }  // namespace shardquant::tests
