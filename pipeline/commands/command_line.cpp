@@ -5,7 +5,6 @@
 #include <string>
 
 #include "pipeline/commands/commands.hpp"
-#include "pipeline/commands/solve_command.hpp"
 #include "pipeline/failure.hpp"
 
 namespace shardquant::commands {
@@ -93,7 +92,6 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
   add_verify(app, action);
   add_inspect(app, action);
   int solve_code = 0;
-  add_solve_command(app, solve_code);
 
   try {
     app.parse(argc, argv);
