@@ -107,18 +107,6 @@ TEST(MpiCommunicator, FindsTheLargestValueOfAllRanks) {
   EXPECT_EQ(comm.max(std::int64_t{1} << 62), std::int64_t{1} << 62);
 }
 
-TEST(MpiCommunicator, JoinsFlagsOfAllRanks) {
-  MpiCommunicator comm(kPiece);
-  std::vector<std::byte> flags(static_cast<std::size_t>(2 * comm.size() + 100));
-  flags[static_cast<std::size_t>(2 * comm.rank())] = std::byte{1};
-  const std::vector<bool> any = any_of_ranks(comm, flags);
-  ASSERT_EQ(any.size(), flags.size());
-  for (std::size_t i = 0; i < any.size(); ++i) {
-    EXPECT_EQ(any[i], i % 2 == 0 && i < static_cast<std::size_t>(2 * comm.size())) << i;
-  }
-  EXPECT_TRUE(any_of_ranks(comm, {}).empty());
-}
-
 TEST(MpiCommunicator, ErrorsOfMpiBecomeFailures) {
   MpiCommunicator comm;
   const std::byte data{};
