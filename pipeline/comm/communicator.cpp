@@ -15,6 +15,9 @@ std::string broadcast_text(Communicator& comm, std::string text) {
 std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags) {
   std::vector<std::byte> any(flags.size());
   for (const auto& part : comm.gather(flags)) {
+    if (part.size() != any.size()) {
+      fail(ExitCode::internal, "ranks compare {} flags with {}", any.size(), part.size());
+    }
     for (std::size_t i = 0; i < any.size(); ++i) any[i] |= part[i];
   }
   comm.broadcast(any);
