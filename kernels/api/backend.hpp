@@ -49,6 +49,8 @@ class Backend {
   /// out = x weight^T (+ bias). x: [T, K]; weight: [N, K]; bias: [1, N] or empty view; out: [T, N]
   virtual void linear(ConstMatrixView x, ConstMatrixView weight, ConstMatrixView bias,
                       MatrixView out) = 0;
+  /// out = a b. a: [M, L]; b: [L, N]; out: [M, N]
+  virtual void multiply(ConstMatrixView a, ConstMatrixView b, MatrixView out) = 0;
   /// Rotary embedding in place, Hugging Face's half-split layout: element i of a head is paired
   /// with i + head_dim / 2. x: [T, heads * head_dim]; cosines, sines: [row_length, head_dim / 2];
   /// token t has position t mod row_length.

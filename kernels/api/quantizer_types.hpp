@@ -23,18 +23,18 @@ struct QuantizerSettings {
   double shrink_high = 1.0;  ///< last scale factor tried
   int shrink_steps = 48;     ///< steps between them; steps + 1 factors are tried
   ScaleRounding scale_rounding = ScaleRounding::reader;
+  bool sort_inputs = true;  ///< rows in descending diag(H); false keeps them in the model's order
 };
 
 /// A damped Hessian in the form the sweep uses, in the back end's memory.
 /// H[perm, perm] + damp I = R R^T with R upper triangular, A = R diag(R)^-1 (unit upper).
 struct HessianFactor {
-  std::vector<std::int32_t>
-      perm;                   ///< [K] perm[k] = original row in place k, descending diag(H), stable
-  Matrix unit_factor;         ///< A: [K, K] fp32 row major; below the diagonal unspecified
-  std::vector<float> pivots;  ///< [K] diag(R)
-  double damp = 0.0;          ///< total added to the diagonal
-  int tries = 1;              ///< Cholesky factorizations attempted
-  std::int64_t dead_inputs = 0;  ///< rows with a zero diagonal before damping
+  std::vector<std::int32_t> perm;  ///< [K] perm[k] = original row in place k, see sort_inputs
+  Matrix unit_factor;              ///< A: [K, K] fp32 row major; below the diagonal unspecified
+  std::vector<float> pivots;       ///< [K] diag(R)
+  double damp = 0.0;               ///< total added to the diagonal
+  int tries = 1;                   ///< Cholesky factorizations attempted
+  std::int64_t dead_inputs = 0;    ///< rows with a zero diagonal before damping
 };
 
 /// What quantizing one layer with one option loses. Sums are taken in double.

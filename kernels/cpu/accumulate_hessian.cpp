@@ -16,6 +16,13 @@ constexpr std::int64_t kTile = 1024;
 
 }  // namespace
 
+void multiply(ConstMatrixView a, ConstMatrixView b, MatrixView out) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<blasint>(a.rows),
+              static_cast<blasint>(b.cols), static_cast<blasint>(a.cols), 1.0f, a.data,
+              static_cast<blasint>(a.stride), b.data, static_cast<blasint>(b.stride), 0.0f,
+              out.data, static_cast<blasint>(out.stride));
+}
+
 void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian, int threads) {
   const auto tokens = static_cast<blasint>(x.rows);
   const auto x_stride = static_cast<blasint>(x.stride);

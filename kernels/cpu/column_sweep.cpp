@@ -3,7 +3,7 @@
 #include <cblas.h>
 
 #include <algorithm>
-#include <array>
+#include <chrono>
 
 #include "kernels/api/half_types.hpp"
 #include "kernels/cpu/scale_tables.hpp"
@@ -21,6 +21,10 @@ constexpr std::int64_t kPanelCols = 512;
 
 std::int64_t block_end(std::int64_t row, std::int64_t rows) {
   return std::min(rows, (row / kBlockRows + 1) * kBlockRows);
+}
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 blasint as_blas(std::int64_t value) {
@@ -53,7 +57,8 @@ ColumnSweep::ColumnSweep(ConstMatrixView weight, const HessianFactor& factor,
       maxima_(weight.stride),
       scale_codes_(weight.stride),
       panel_search_sums_(panels() * factors_.size()),
-      panel_sweep_sums_(panels()) {}
+      panel_sweep_sums_(panels()),
+      panel_times_(panels()) {}
 
 std::int64_t ColumnSweep::panels() const {
   return (weight_.cols + kPanelCols - 1) / kPanelCols;
@@ -89,6 +94,7 @@ void ColumnSweep::start_block(std::int64_t first, std::int64_t end, std::int64_t
     std::copy(from, from + cols, &corrected_[(row - first) * weight_.stride + column]);
   }
   if (first == 0) return;
+  panel_times_[panel].gemm_operations += 2.0 * static_cast<double>((end - first) * first * cols);
   correct(factor_.unit_factor, 0, first, first, end - first, &difference_[column],
           &corrected_[column], cols, weight_.stride);
 }
@@ -99,12 +105,16 @@ void ColumnSweep::prepare_group(const RowGroup& group, std::int64_t block_first,
   const GroupPanel shape = panel_shape(group, panel);
   float* corrected = &corrected_[(group.first_row - block_first) * weight_.stride + column];
   if (group.first_row > block_first) {
+    panel_times_[panel].gemm_operations +=
+        2.0 * static_cast<double>(group.rows * (group.first_row - block_first) * shape.cols);
     correct(factor_.unit_factor, block_first, group.first_row - block_first, group.first_row,
             group.rows, &difference_[block_first * weight_.stride + column], corrected, shape.cols,
             weight_.stride);
   }
+  const double begin = seconds();
   kernels_.solve_group(shape, group_factor_.data(), weight_.row(group.first_row) + column,
                        corrected, &given_[column], &maxima_[column], weight_.stride);
+  panel_times_[panel].solve += seconds() - begin;
 }
 
 void ColumnSweep::choose_scales(const RowGroup& group) {
@@ -122,10 +132,12 @@ void ColumnSweep::choose_scales(const RowGroup& group) {
 #pragma omp parallel for num_threads(threads_) schedule(dynamic, 1)
   for (std::int64_t panel = 0; panel < panels(); ++panel) {
     const std::int64_t column = panel * kPanelCols;
+    const double begin = seconds();
     kernels_.search_scales(panel_shape(group, panel), &given_[column], weight_.stride,
                            &scale_codes_[column],
                            {search_scales_.data(), search_inverses_.data(), count}, -half, half - 1,
                            &panel_search_sums_[panel * count]);
+    panel_times_[panel].search += seconds() - begin;
   }
 
   std::vector<double> sums(factors_.size());
@@ -165,6 +177,21 @@ void ColumnSweep::sweep_panel(const RowGroup& group, std::size_t index, std::int
       panel_sweep_sums_[panel]);
 }
 
+SweepTimes& SweepTimes::operator+=(const SweepTimes& other) {
+  correct += other.correct;
+  solve += other.solve;
+  search += other.search;
+  sweep += other.sweep;
+  gemm_operations += other.gemm_operations;
+  return *this;
+}
+
+SweepTimes ColumnSweep::times() const {
+  SweepTimes sum;
+  for (const SweepTimes& panel : panel_times_) sum += panel;
+  return sum;
+}
+
 OptionError ColumnSweep::run(std::span<const RowGroup> groups, const SweepRecord& record) {
   const std::size_t shared = shared_beginning(groups);
   done_groups_.resize(shared);
@@ -183,13 +210,19 @@ OptionError ColumnSweep::run(std::span<const RowGroup> groups, const SweepRecord
     load_group_factor(group);
 #pragma omp parallel for num_threads(threads_) schedule(dynamic, 1)
     for (std::int64_t panel = 0; panel < panels(); ++panel) {
+      SweepTimes& times = panel_times_[panel];
+      const double begin = seconds();
+      const double solved = times.solve;
       if (new_block) start_block(block_first, block_stop, panel);
       prepare_group(group, block_first, panel);
+      times.correct += seconds() - begin - (times.solve - solved);
     }
     choose_scales(group);
 #pragma omp parallel for num_threads(threads_) schedule(dynamic, 1)
     for (std::int64_t panel = 0; panel < panels(); ++panel) {
+      const double begin = seconds();
       sweep_panel(group, index, block_first, record, panel);
+      panel_times_[panel].sweep += seconds() - begin;
     }
     for (const SweepSums& sums : panel_sweep_sums_) {
       error.damped_loss += sums.damped_loss;

@@ -17,6 +17,17 @@ struct SweepRecord {
   std::uint16_t* scale_max = nullptr;   ///< [G], fp16 bits
 };
 
+/// Where the time of a sweep goes: seconds summed over threads, and the operations of its GEMMs.
+struct SweepTimes {
+  double correct = 0.0;  ///< update GEMMs
+  double solve = 0.0;    ///< rows the scale search sees
+  double search = 0.0;
+  double sweep = 0.0;
+  double gemm_operations = 0.0;
+
+  SweepTimes& operator+=(const SweepTimes& other);
+};
+
 /// The GPTQ sweep over one weight matrix in the left-looking form (design.md section 3): holds the
 /// difference D = W - dequantized of the rows done so far, and can go back to any group boundary
 /// and on with another option, because rows before the boundary are never written again.
@@ -32,6 +43,9 @@ class ColumnSweep {
   /// Quantizes with `groups`, keeping the beginning it shares with the previous call.
   /// Returns the errors over all rows.
   OptionError run(std::span<const RowGroup> groups, const SweepRecord& record);
+
+  /// Of all runs so far.
+  SweepTimes times() const;
 
   /// D of the last run: [K, N], row k in permuted order.
   ConstMatrixView difference() const {
@@ -65,6 +79,7 @@ class ColumnSweep {
   std::vector<float> search_scales_, search_inverses_;
   std::vector<double> panel_search_sums_;  // [panels, factors]
   std::vector<SweepSums> panel_sweep_sums_;
+  std::vector<SweepTimes> panel_times_;
   float scale_max_ = 0.0f;
   double group_maximum_ = 0.0;
 

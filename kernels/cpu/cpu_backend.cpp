@@ -57,6 +57,10 @@ void CpuBackend::linear(ConstMatrixView x, ConstMatrixView weight, ConstMatrixVi
   kernels::linear(x, weight, bias, out, threads_);
 }
 
+void CpuBackend::multiply(ConstMatrixView a, ConstMatrixView b, MatrixView out) {
+  kernels::multiply(a, b, out);
+}
+
 void CpuBackend::rotate(MatrixView x, std::int64_t heads, ConstMatrixView cosines,
                         ConstMatrixView sines) {
   kernels::rotate(x, heads, cosines, sines, threads_);

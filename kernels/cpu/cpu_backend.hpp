@@ -22,6 +22,7 @@ class CpuBackend final : public Backend {
   void rms_norm(ConstMatrixView x, ConstMatrixView weight, float epsilon, MatrixView out) override;
   void linear(ConstMatrixView x, ConstMatrixView weight, ConstMatrixView bias,
               MatrixView out) override;
+  void multiply(ConstMatrixView a, ConstMatrixView b, MatrixView out) override;
   void rotate(MatrixView x, std::int64_t heads, ConstMatrixView cosines,
               ConstMatrixView sines) override;
   void causal_attention(ConstMatrixView q, ConstMatrixView k, ConstMatrixView v,

@@ -89,9 +89,11 @@ HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) 
   factor.dead_inputs = std::count(original_diagonal.begin(), original_diagonal.end(), 0.0f);
   factor.perm.resize(h.rows);
   std::iota(factor.perm.begin(), factor.perm.end(), 0);
-  std::stable_sort(factor.perm.begin(), factor.perm.end(), [&](std::int32_t a, std::int32_t b) {
-    return original_diagonal[a] > original_diagonal[b];
-  });
+  if (settings.sort_inputs) {
+    std::stable_sort(factor.perm.begin(), factor.perm.end(), [&](std::int32_t a, std::int32_t b) {
+      return original_diagonal[a] > original_diagonal[b];
+    });
+  }
 
   // R of H = R R^T is the lower Cholesky factor of the reversed matrix, reversed. Permuting into
   // reversed order makes the first reversal free; the second is a reversal of the flat array.

@@ -31,7 +31,7 @@ std::vector<OptionError> measure_options(ConstMatrixView weight, const HessianFa
                                          std::span<const std::vector<RowGroup>> options,
                                          const QuantizerSettings& settings,
                                          ConstMatrixView sketches, std::int64_t sketch_rows,
-                                         int threads) {
+                                         int threads, SweepTimes* times) {
   ColumnSweep sweep(weight, factor, settings, threads);
   std::vector<OptionError> errors(options.size());
   const std::vector<RowGroup>* previous = nullptr;
@@ -47,6 +47,7 @@ std::vector<OptionError> measure_options(ConstMatrixView weight, const HessianFa
     previous = &groups;
     previous_index = index;
   }
+  if (times != nullptr) *times = sweep.times();
   return errors;
 }
 

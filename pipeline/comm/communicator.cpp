@@ -10,6 +10,17 @@ std::string broadcast_text(Communicator& comm, std::string text) {
   return text;
 }
 
+std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags) {
+  std::vector<std::byte> any(flags.size());
+  for (const auto& part : comm.gather(flags)) {
+    for (std::size_t i = 0; i < any.size(); ++i) any[i] |= part[i];
+  }
+  comm.broadcast(any);
+  std::vector<bool> result;
+  for (const std::byte flag : any) result.push_back(flag != std::byte{0});
+  return result;
+}
+
 namespace detail {
 
 void settle(Communicator& comm, const Failure* failure) {
@@ -20,8 +31,8 @@ void settle(Communicator& comm, const Failure* failure) {
     mine = (comm.size() - comm.rank()) * kCodes + static_cast<std::int64_t>(failure->code());
   }
   const std::int64_t first = comm.max(mine);
-  if (first == 0 || first == mine) return;
-  throw ReportedElsewhere(static_cast<ExitCode>(first % kCodes));
+  if (first == 0) return;
+  throw SharedFailure(static_cast<ExitCode>(first % kCodes), first == mine ? failure->what() : "");
 }
 
 }  // namespace detail

@@ -10,8 +10,9 @@
 
 namespace shardquant::comm {
 
-/// The ranks of this run. Every call that names no peer is collective: all ranks make it, in the same
-/// order. Sizes are 64 bit; implementations split what their library cannot carry in one piece.
+/// The ranks of this run. Every call that names no peer is collective: all ranks make it, in the
+/// same order. Sizes are 64 bit; implementations split what their library cannot carry in one
+/// piece.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -22,6 +23,7 @@ class Communicator {
 
   virtual void barrier() = 0;
   /// Root's bytes to all ranks; every rank gives a span of the same size.
+  /// @throws Failure(unavailable), as all that follow, where the network or MPI fails
   virtual void broadcast(std::span<std::byte> data) = 0;
   /// Blocks until `peer` has taken the bytes or they are buffered. peer != rank()
   virtual void send(std::span<const std::byte> data, int peer) = 0;
@@ -31,26 +33,32 @@ class Communicator {
   virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> data) = 0;
   /// The largest value over all ranks, on all ranks.
   virtual std::int64_t max(std::int64_t value) = 0;
-  /// Ends all ranks at once; the launcher reports `code`.
+  /// Ends all ranks at once, without any clean-up; the launcher reports `code`.
   [[noreturn]] virtual void abort(int code) = 0;
 };
 
-/// A fault that another rank has reported already: to be carried to main, not to be printed.
-class ReportedElsewhere : public Failure {
+/// A fault that all ranks know of and throw together, so that they can end in an orderly way. Only
+/// the rank that met it has a text to print; it is empty on the others.
+class SharedFailure : public Failure {
  public:
-  explicit ReportedElsewhere(ExitCode code) : Failure(code, "reported by another rank") {}
+  using Failure::Failure;
 };
 
 /// Root's text on all ranks.
 std::string broadcast_text(Communicator& comm, std::string text);
 
-/// Runs `work` on root. Where it throws Failure, root rethrows it and every other rank throws
-/// ReportedElsewhere with the same code, so that an error is printed once.
+/// Element by element: whether any rank's flag is set; on all ranks. flags: of the same size
+/// everywhere.
+std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags);
+
+/// Runs `work` on root. Where it throws Failure, all ranks throw SharedFailure with its code, root
+/// with its text, so that an error is printed once. Collective; `work` is not.
 template <class Work>
 void on_root(Communicator& comm, Work&& work);
 
-/// Runs `work` on every rank. Where it throws Failure on some, the lowest of those rethrows it and
-/// every other rank throws ReportedElsewhere with that rank's code.
+/// Runs `work` on every rank. Where it throws Failure on some, all ranks throw SharedFailure with
+/// the code of the lowest of those, that rank with its text. Collective. `work` may be collective
+/// itself as long as its own faults are shared too: a SharedFailure passes through as it is.
 template <class Work>
 void on_all(Communicator& comm, Work&& work);
 
@@ -65,9 +73,11 @@ template <class Work>
 void on_all(Communicator& comm, Work&& work) {
   try {
     work();
+  } catch (const SharedFailure&) {
+    throw;  // all ranks are here, and the text is where the fault was
   } catch (const Failure& failure) {
     detail::settle(comm, &failure);
-    throw;
+    return;  // not reached: settle throws for a failure
   }
   detail::settle(comm, nullptr);
 }

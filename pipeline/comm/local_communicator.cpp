@@ -1,5 +1,6 @@
 #include "pipeline/comm/local_communicator.hpp"
 
+#include <cstdio>
 #include <cstdlib>
 
 namespace shardquant::comm {
@@ -16,6 +17,9 @@ std::vector<std::vector<std::byte>> LocalCommunicator::gather(std::span<const st
   return {std::vector<std::byte>(data.begin(), data.end())};
 }
 
-void LocalCommunicator::abort(int code) { std::_Exit(code); }
+void LocalCommunicator::abort(int code) {
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
 
 }  // namespace shardquant::comm

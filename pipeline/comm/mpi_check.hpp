@@ -8,7 +8,8 @@
 
 namespace shardquant::comm {
 
-/// Throws Failure(unavailable) with the text of the call and of MPI's error, unless `status` is success.
+/// Throws Failure(unavailable) with the text of the call and of MPI's error, unless `status` is
+/// success.
 inline void check_mpi(int status, const char* call) {
   if (status == MPI_SUCCESS) return;
   std::array<char, MPI_MAX_ERROR_STRING> text{};

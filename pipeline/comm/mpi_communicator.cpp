@@ -1,6 +1,7 @@
 #include "pipeline/comm/mpi_communicator.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 
 #include "pipeline/comm/mpi_check.hpp"
@@ -29,7 +30,9 @@ MpiCommunicator::MpiCommunicator(std::int64_t piece_bytes) : piece_bytes_(piece_
   SHARDQUANT_MPI_TRY(MPI_Comm_size(MPI_COMM_WORLD, &size_));
 }
 
-void MpiCommunicator::barrier() { SHARDQUANT_MPI_TRY(MPI_Barrier(MPI_COMM_WORLD)); }
+void MpiCommunicator::barrier() {
+  SHARDQUANT_MPI_TRY(MPI_Barrier(MPI_COMM_WORLD));
+}
 
 void MpiCommunicator::broadcast(std::span<std::byte> data) {
   in_pieces(data, piece_bytes_, [](std::byte* piece, int bytes) {
@@ -50,7 +53,8 @@ void MpiCommunicator::receive(std::span<std::byte> data, int peer) {
     int received = 0;
     SHARDQUANT_MPI_TRY(MPI_Get_count(&status, MPI_BYTE, &received));
     if (received != bytes) {
-      fail(ExitCode::internal, "rank {} sent {} bytes where {} were expected", peer, received, bytes);
+      fail(ExitCode::internal, "rank {} sent {} bytes where {} were expected", peer, received,
+           bytes);
     }
   });
 }
@@ -58,8 +62,8 @@ void MpiCommunicator::receive(std::span<std::byte> data, int peer) {
 std::vector<std::vector<std::byte>> MpiCommunicator::gather(std::span<const std::byte> data) {
   const auto bytes = static_cast<std::int64_t>(data.size());
   std::vector<std::int64_t> sizes(is_root() ? static_cast<std::size_t>(size_) : 0);
-  SHARDQUANT_MPI_TRY(MPI_Gather(&bytes, 1, MPI_INT64_T, sizes.data(), 1, MPI_INT64_T, 0,
-                                MPI_COMM_WORLD));
+  SHARDQUANT_MPI_TRY(
+      MPI_Gather(&bytes, 1, MPI_INT64_T, sizes.data(), 1, MPI_INT64_T, 0, MPI_COMM_WORLD));
   if (!is_root()) {
     send(data, 0);
     return {};
@@ -76,12 +80,12 @@ std::vector<std::vector<std::byte>> MpiCommunicator::gather(std::span<const std:
 
 std::int64_t MpiCommunicator::max(std::int64_t value) {
   std::int64_t result = 0;
-  SHARDQUANT_MPI_TRY(
-      MPI_Allreduce(&value, &result, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD));
+  SHARDQUANT_MPI_TRY(MPI_Allreduce(&value, &result, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD));
   return result;
 }
 
 void MpiCommunicator::abort(int code) {
+  std::fflush(nullptr);  // MPI_Abort ends this process as a signal would
   MPI_Abort(MPI_COMM_WORLD, code);
   std::_Exit(code);
 }

@@ -10,6 +10,8 @@ namespace shardquant::config {
 /// A job as the YAML schema version 1 describes it, every value checked and every path absolute.
 /// Plain data; docs in configs/settings_reference.md.
 struct RunConfig {
+  std::int64_t version = 1;  ///< of the schema
+
   struct Model {
     std::filesystem::path path;
   } model;
@@ -62,8 +64,10 @@ struct RunConfig {
 };
 
 /// Reads and checks a job file and the overrides ("allocate.bpw=3.5") given on the command line.
-/// Relative paths are relative to the folder of the job file, those of overrides to the current one.
-/// @throws Failure(config) with `file:line:column: key: reason`; Failure(no_input) if it is missing
+/// Overrides follow the rules of the file; of several for one setting the last counts. Relative
+/// paths are relative to the folder of the job file, those of overrides to the current one.
+/// @throws Failure(config) with `file:line:column: key: reason`, or `-s key=value: reason` for an
+/// override; Failure(no_input) if the file is missing
 RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides);
 

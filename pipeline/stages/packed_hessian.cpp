@@ -47,8 +47,8 @@ void pack_rows(kernels::Backend& backend, kernels::ConstMatrixView hessian, std:
 
 std::int64_t rows_per_piece(std::int64_t size) {
   constexpr std::int64_t kPieceBytes = std::int64_t{16} << 20;
-  return std::clamp<std::int64_t>(kPieceBytes / (size * static_cast<std::int64_t>(sizeof(float))), 1,
-                                  size);
+  return std::clamp<std::int64_t>(kPieceBytes / (size * static_cast<std::int64_t>(sizeof(float))),
+                                  1, size);
 }
 
 }  // namespace shardquant::stages

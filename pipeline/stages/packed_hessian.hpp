@@ -8,8 +8,8 @@
 
 namespace shardquant::stages {
 
-/// The upper triangle of a [K, K] Hessian in host memory, row after row without gaps: half the bytes
-/// to hold, send and keep on disk. Row i is the K - i elements from the diagonal on.
+/// The upper triangle of a [K, K] Hessian in host memory, row after row without gaps: half the
+/// bytes to hold, send and keep on disk. Row i is the K - i elements from the diagonal on.
 class PackedHessian {
  public:
   PackedHessian() = default;

@@ -7,9 +7,9 @@
 
 namespace shardquant::stages {
 
-/// Floating point operations, as those of a GEMM, that a work item takes; a scale search step counts
-/// as the GEMM operations that take as long (measured on the CPU back end: tests/bench/README.md).
-/// Sources: performance.md section 2.
+/// Floating point operations, as those of a GEMM, that a work item takes; a scale search step
+/// counts as the GEMM operations that take as long (measured on the CPU back end:
+/// tests/bench/README.md). Sources: performance.md section 2.
 
 /// Factorization and `options` options of every layer of the group.
 double measure_cost(const model::ModelLayout& layout, const model::HessianGroup& group,

@@ -1,0 +1,201 @@
+#include "pipeline/model/model_tensors.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/api/half_types.hpp"
+#include "pipeline/failure.hpp"
+#include "pipeline/formats/exl2_reader.hpp"
+#include "pipeline/formats/json_text.hpp"
+
+namespace shardquant::model {
+
+namespace {
+
+using formats::Dtype;
+using formats::SafetensorsFolder;
+using formats::TensorInfo;
+
+constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
+constexpr std::string_view kHead = "lm_head.weight";
+constexpr std::string_view kRotaryBuffer = ".rotary_emb.inv_freq";
+constexpr std::array<std::string_view, 7> kExl2Suffixes = {
+    ".q_weight", ".q_scale", ".q_scale_max", ".q_groups", ".q_invperm", ".q_perm", ".bias"};
+
+bool is_floating(Dtype dtype) {
+  return dtype == Dtype::f32 || dtype == Dtype::f16 || dtype == Dtype::bf16;
+}
+
+// Collects faults, so that one message names them all.
+class TensorCheck {
+ public:
+  explicit TensorCheck(const SafetensorsFolder& folder) : folder_(folder) {}
+
+  void expect(const std::string& name, const std::vector<std::int64_t>& shape) {
+    expected_.push_back(name);
+    const TensorInfo* tensor = folder_.find(name);
+    if (tensor == nullptr) {
+      missing_.push_back(formats::json_quote(name));
+    } else if (tensor->shape != shape || !is_floating(tensor->dtype)) {
+      odd_.push_back(fmt::format("{} is {}, wanted is F32, F16 or BF16 {}",
+                                 formats::json_quote(name),
+                                 formats::describe_tensor(tensor->dtype, tensor->shape),
+                                 formats::describe_tensor(Dtype::f16, shape).substr(4)));
+    }
+  }
+  // For tensors whose shape is checked elsewhere, or that do no harm.
+  void allow(const std::string& name) { expected_.push_back(name); }
+
+  void finish() {
+    std::sort(expected_.begin(), expected_.end());
+    std::vector<std::string> unexpected;
+    for (const std::string& name : folder_.names()) {
+      if (std::binary_search(expected_.begin(), expected_.end(), name)) continue;
+      if (!name.ends_with(kRotaryBuffer)) unexpected.push_back(formats::json_quote(name));
+    }
+    refuse(missing_, "missing: {}; is the architecture in config.json the right one?");
+    refuse(odd_, "{}");
+    refuse(unexpected, "not part of the architecture in config.json: {}");
+  }
+
+ private:
+  void refuse(const std::vector<std::string>& faults, fmt::string_view text) const {
+    constexpr std::size_t kShown = 5;
+    if (faults.empty()) return;
+    const std::vector<std::string> shown(faults.begin(),
+                                         faults.begin() + std::min(kShown, faults.size()));
+    std::string list = fmt::format("{}", fmt::join(shown, ", "));
+    if (faults.size() > kShown) list += fmt::format(" and {} more", faults.size() - kShown);
+    fail(ExitCode::bad_data, "{}: {}", folder_.path().string(),
+         fmt::vformat(text, fmt::make_format_args(list)));
+  }
+
+  const SafetensorsFolder& folder_;
+  std::vector<std::string> expected_;
+  std::vector<std::string> missing_;
+  std::vector<std::string> odd_;
+};
+
+// The tensor that stands for the embedding: with tied embeddings either of the two may be stored.
+std::string embedding_name(const ModelDescription& model, const SafetensorsFolder& folder) {
+  const bool only_head = folder.find(kEmbedding) == nullptr && folder.find(kHead) != nullptr;
+  return std::string(model.tie_word_embeddings && only_head ? kHead : kEmbedding);
+}
+
+// The same for the head. A quantized folder may hold a plain head of its own beside tied embeddings
+// (head_bits 16), which the reader takes first.
+std::string head_name(const ModelDescription& model, const SafetensorsFolder& folder,
+                      const std::string& embedding) {
+  const bool own = model.storage == Storage::exl2 && folder.find(kHead) != nullptr;
+  return model.tie_word_embeddings && !own ? embedding : std::string(kHead);
+}
+
+float element(const std::byte* bytes, Dtype dtype, std::int64_t index) {
+  if (dtype == Dtype::f32) {
+    float value = 0.0f;
+    std::memcpy(&value, bytes + 4 * index, sizeof value);
+    return value;
+  }
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, bytes + 2 * index, sizeof bits);
+  return dtype == Dtype::f16 ? kernels::to_float(kernels::Half{bits})
+                             : kernels::to_float(kernels::BFloat16{bits});
+}
+
+// Calls store(index, value) for `count` elements from `offset` on, in blocks. Index and count of
+// values that are not finite end in a message.
+template <class Store>
+void read_elements(const SafetensorsFolder& folder, const std::string& name, std::int64_t offset,
+                   std::int64_t count, Store store) {
+  constexpr std::int64_t kBlock = 1 << 18;
+  const TensorInfo& tensor = folder.at(name);
+  if (!is_floating(tensor.dtype)) {
+    fail(ExitCode::bad_data, "{}: tensor {} is {}; wanted is F32, F16 or BF16",
+         folder.path().string(), formats::json_quote(name),
+         formats::describe_tensor(tensor.dtype, tensor.shape));
+  }
+  const std::int64_t width = formats::dtype_bytes(tensor.dtype);
+  std::vector<std::byte> block(std::min(kBlock, count) * width);
+  std::int64_t bad = 0;
+  std::int64_t first_bad = 0;
+  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
+    const std::int64_t size = std::min(kBlock, count - begin);
+    folder.read(name, (offset + begin) * width, std::span(block).first(size * width));
+    for (std::int64_t i = 0; i < size; ++i) {
+      const float value = element(block.data(), tensor.dtype, i);
+      if (!std::isfinite(value) && bad++ == 0) first_bad = offset + begin + i;
+      store(begin + i, value);
+    }
+  }
+  if (bad > 0) {
+    fail(ExitCode::bad_data, "{}: tensor {}: {} values are NaN or infinite, the first at index {}",
+         folder.path().string(), formats::json_quote(name), bad, first_bad);
+  }
+}
+
+}  // namespace
+
+ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayout& layout,
+                           const formats::SafetensorsFolder& folder)
+    : folder_(&folder) {
+  const std::string embedding = embedding_name(description, folder);
+  TensorCheck check(folder);
+  for (const PlainTensor& tensor : layout.plain_tensors) {
+    plain_.push_back(tensor.name == kEmbedding ? embedding : tensor.name);
+    check.expect(plain_.back(), tensor.shape);
+  }
+  for (const LinearLayer& layer : layout.linear_layers) {
+    if (description.storage == Storage::exl2 && formats::is_exl2_layer(folder, layer.key)) {
+      weights_.emplace_back();
+      for (const std::string_view suffix : kExl2Suffixes) {
+        check.allow(layer.key + std::string(suffix));
+      }
+      continue;
+    }
+    weights_.push_back(layer.role == Role::head ? head_name(description, folder, embedding)
+                                                : layer.key + ".weight");
+    check.expect(weights_.back(), {layer.outputs, layer.inputs});
+    if (layer.has_bias) check.expect(layer.key + ".bias", {layer.outputs});
+  }
+  refuse_partly_quantized(layout);
+  // With tied embeddings a stored second matrix is a copy.
+  if (description.tie_word_embeddings) check.allow(std::string(kHead));
+  check.finish();
+}
+
+// The reader takes q, k, v, o of a block, and gate, up, down, quantized together or not at all.
+void ModelTensors::refuse_partly_quantized(const ModelLayout& layout) const {
+  constexpr std::int64_t kAttentionLayers = 4;
+  for (std::int64_t i = 0; i + 1 < std::ssize(layout.linear_layers); ++i) {
+    const std::int64_t place = i % kLinearLayersPerBlock;
+    const std::int64_t first = i - place + (place < kAttentionLayers ? 0 : kAttentionLayers);
+    if (is_exl2(i) == is_exl2(first)) continue;
+    fail(ExitCode::bad_data,
+         "{}: of {} and {} only one is quantized; the reader wants both or none",
+         folder_->path().string(), layout.linear_layers[first].key, layout.linear_layers[i].key);
+  }
+}
+
+void read_floats(const formats::SafetensorsFolder& folder, const std::string& name,
+                 std::int64_t offset, std::span<float> out) {
+  read_elements(folder, name, offset, std::ssize(out),
+                [&](std::int64_t i, float value) { out[i] = value; });
+}
+
+void read_halves(const formats::SafetensorsFolder& folder, const std::string& name,
+                 std::int64_t offset, std::span<std::uint16_t> out) {
+  constexpr std::uint16_t kInfinity = 0x7c00;
+  std::int64_t too_large = -1;
+  read_elements(folder, name, offset, std::ssize(out), [&](std::int64_t i, float value) {
+    out[i] = kernels::to_half(value).bits;
+    if ((out[i] & 0x7fffu) == kInfinity && too_large < 0) too_large = i;
+  });
+  if (too_large >= 0) {
+    fail(ExitCode::bad_data, "{}: tensor {}: the value at index {} is beyond fp16 (65504)",
+         folder.path().string(), formats::json_quote(name), offset + too_large);
+  }
+}
+
+}  // namespace shardquant::model

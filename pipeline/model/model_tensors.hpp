@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pipeline/formats/safetensors_folder.hpp"
+#include "pipeline/model/model_description.hpp"
+
+namespace shardquant::model {
+
+/// Where each part of a model lies in its folder. Refers to the folder, which must outlive it;
+/// const members may be called from several threads.
+class ModelTensors {
+ public:
+  /// Checks that every expected tensor is there with the expected shape, as F32, F16 or BF16 (or as
+  /// EXL2 where the config says so), and that there is no other one. Old rotary buffers
+  /// (*.rotary_emb.inv_freq) are ignored.
+  /// With tied embeddings one matrix is stored, as model.embed_tokens.weight or as lm_head.weight;
+  /// it serves as both. @throws Failure(bad_data) naming what is missing, odd or unexpected
+  ModelTensors(const ModelDescription& description, const ModelLayout& layout,
+               const formats::SafetensorsFolder& folder);
+
+  const formats::SafetensorsFolder& folder() const { return *folder_; }
+
+  /// True where a linear layer (index into ModelLayout::linear_layers) is stored as EXL2.
+  bool is_exl2(std::int64_t layer) const { return weights_[layer].empty(); }
+  /// Name of the tensor [N, K] that holds a linear layer's weight; empty where it is stored as
+  /// EXL2.
+  const std::string& weight_name(std::int64_t layer) const { return weights_[layer]; }
+  /// Name of the tensor that holds a plain tensor (index into ModelLayout::plain_tensors).
+  const std::string& plain_name(std::int64_t tensor) const { return plain_[tensor]; }
+
+ private:
+  void refuse_partly_quantized(const ModelLayout& layout) const;
+
+  const formats::SafetensorsFolder* folder_;
+  std::vector<std::string> weights_;
+  std::vector<std::string> plain_;
+};
+
+/// Reads a floating point tensor, F32, F16 or BF16, `offset` elements from its beginning, as fp32.
+/// @throws Failure(bad_data) for other types, or for NaN or infinity: names tensor, index and count
+void read_floats(const formats::SafetensorsFolder& folder, const std::string& name,
+                 std::int64_t offset, std::span<float> out);
+
+/// The same rounded to fp16 bits. @throws Failure(bad_data) as above, and naming tensor, index and
+/// value where a value is beyond 65504
+void read_halves(const formats::SafetensorsFolder& folder, const std::string& name,
+                 std::int64_t offset, std::span<std::uint16_t> out);
+
+}  // namespace shardquant::model

@@ -1,0 +1,5 @@
+add_library(make_model_library STATIC make_model.cpp)
+target_link_libraries(make_model_library PUBLIC project_flags PRIVATE pipeline_model pipeline_formats)
+
+add_executable(make_model make_model_main.cpp)
+target_link_libraries(make_model PRIVATE make_model_library CLI11::CLI11)
