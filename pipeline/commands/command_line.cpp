@@ -92,8 +92,8 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
   add_eval(app, action);
   add_verify(app, action);
   add_inspect(app, action);
-  int solve_code = 0;
-  add_solve_command(app, solve_code);
+  std::function<void()> solve_action;
+  add_solve_command(app, solve_action);
 
   try {
     app.parse(argc, argv);
@@ -103,7 +103,8 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
     return is_help ? 0 : static_cast<int>(ExitCode::usage);
   }
   if (action) action(comm);
-  return solve_code;
+  if (solve_action) comm::on_root(comm, solve_action);
+  return 0;
 }
 
 }  // namespace shardquant::commands
