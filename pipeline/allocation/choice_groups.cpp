@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 
+#include "pipeline/allocation/layer_name.hpp"
 #include "pipeline/allocation/layer_pattern.hpp"
 #include "pipeline/failure.hpp"
 
@@ -77,21 +78,6 @@ bool allows(const AllocationInput& input, const Constraint& constraint, int laye
   }
 }
 
-// "model.layers.12" of "model.layers.12.self_attn.q_proj": all up to the first number.
-std::string block_of(const std::string& key) {
-  std::size_t begin = 0;
-  while (begin < key.size()) {
-    const std::size_t end = std::min(key.find('.', begin), key.size());
-    const bool is_number =
-        end > begin && std::all_of(key.begin() + static_cast<std::ptrdiff_t>(begin),
-                                   key.begin() + static_cast<std::ptrdiff_t>(end),
-                                   [](char c) { return c >= '0' && c <= '9'; });
-    if (is_number) return key.substr(0, end);
-    begin = end + 1;
-  }
-  return {};
-}
-
 // Sets of layers that must be equal: a forest of the layers, each pointing towards its first one.
 class TiedLayers {
  public:
@@ -137,8 +123,9 @@ AppliedConstraints apply(const AllocationInput& input, const std::vector<Constra
         }
       }
       if (constraint.kind == Kind::tie || constraint.kind == Kind::tie_all) {
-        const std::string block =
-            constraint.kind == Kind::tie ? block_of(input.layers[l].key) : std::string();
+        const std::string block = constraint.kind == Kind::tie
+                                      ? split_layer_key(input.layers[l].key).block
+                                      : std::string();
         applied.tied.tie(first_of_block.try_emplace(block, l).first->second, l);
       }
     }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/solve_command.hpp"
 #include "pipeline/failure.hpp"
 
 namespace shardquant::commands {
@@ -91,7 +92,8 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
   add_eval(app, action);
   add_verify(app, action);
   add_inspect(app, action);
-  int solve_code = 0;
+  std::function<void()> solve_action;
+  add_solve_command(app, solve_action);
 
   try {
     app.parse(argc, argv);
@@ -101,7 +103,8 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
     return is_help ? 0 : static_cast<int>(ExitCode::usage);
   }
   if (action) action(comm);
-  return solve_code;
+  if (solve_action) comm::on_root(comm, solve_action);
+  return 0;
 }
 
 }  // namespace shardquant::commands

@@ -38,7 +38,7 @@ void apply_plan(const RunContext& context, AllocatedModel& model) {
     model.options.back() = *head;
     choices.back() = &model.options.back();
   }
-  model.output = lay_out_output(context.model, choices, context.config.output.shard_mib);
+  model.output = lay_out_output(context.model.layout, choices, context.config.output.shard_mib);
 }
 
 formats::Plan solve(const RunContext& context, const formats::Measurement& measurement) {

@@ -38,21 +38,21 @@ std::int64_t OutputLayout::stored_layer_bits(const model::ModelLayout& layout) c
   return bits;
 }
 
-OutputLayout lay_out_output(const SourceModel& model,
+OutputLayout lay_out_output(const model::ModelLayout& layout,
                             std::span<const kernels::QuantOption* const> choices,
                             std::int64_t shard_mib) {
   OutputLayout output;
-  output.groups.resize(model.layout.linear_layers.size());
-  output.first_of_linear.resize(model.layout.linear_layers.size());
-  output.first_of_plain.resize(model.layout.plain_tensors.size());
-  for (const model::ModuleRef& module : model.layout.modules) {
+  output.groups.resize(layout.linear_layers.size());
+  output.first_of_linear.resize(layout.linear_layers.size());
+  output.first_of_plain.resize(layout.plain_tensors.size());
+  for (const model::ModuleRef& module : layout.modules) {
     const auto index = static_cast<std::size_t>(module.index);
     const auto first = static_cast<std::int64_t>(output.tensors.size());
     if (module.kind == model::ModuleRef::Kind::linear) {
       output.first_of_linear[index] = first;
-      add_linear(output, model.layout.linear_layers[index], choices[index], output.groups[index]);
+      add_linear(output, layout.linear_layers[index], choices[index], output.groups[index]);
     } else {
-      const model::PlainTensor& tensor = model.layout.plain_tensors[index];
+      const model::PlainTensor& tensor = layout.plain_tensors[index];
       output.first_of_plain[index] = first;
       output.tensors.push_back({tensor.name, formats::Dtype::f16, tensor.shape});
     }

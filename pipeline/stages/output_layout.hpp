@@ -7,7 +7,7 @@
 
 #include "kernels/api/quant_option.hpp"
 #include "pipeline/formats/output_shards.hpp"
-#include "pipeline/stages/source_model.hpp"
+#include "pipeline/model/model_description.hpp"
 
 namespace shardquant::stages {
 
@@ -27,7 +27,7 @@ struct OutputLayout {
 
 /// choices: by linear layer, head included, the option to use; null keeps the layer in fp16 (head
 /// only). Pure. @throws Failure(internal) where an option does not exist for a layer
-OutputLayout lay_out_output(const SourceModel& model,
+OutputLayout lay_out_output(const model::ModelLayout& layout,
                             std::span<const kernels::QuantOption* const> choices,
                             std::int64_t shard_mib);
 
