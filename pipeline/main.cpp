@@ -19,21 +19,23 @@ void print_error(const std::string& text) {
 
 // All ranks know of a shared failure and end together; any other one ends the rest at once.
 int run_session(comm::Session& session, int argc, char** argv) {
+  auto code = ExitCode::internal;
   try {
-    const int code = shardquant::commands::run_command_line(session.comm(), argc, argv);
+    const int result = shardquant::commands::run_command_line(session.comm(), argc, argv);
     session.finish();
-    return code;
+    return result;
   } catch (const comm::SharedFailure& failure) {
     print_error(failure.what());
     session.finish();
     return static_cast<int>(failure.code());
   } catch (const Failure& failure) {
     print_error(failure.what());
-    session.comm().abort(static_cast<int>(failure.code()));
+    code = failure.code();
   } catch (const std::exception& error) {
     print_error(std::string("internal: ") + error.what());
-    session.comm().abort(static_cast<int>(ExitCode::internal));
   }
+  session.comm().abort(static_cast<int>(code));
+  return static_cast<int>(code);  // for GCC, which does not trust a virtual [[noreturn]]
 }
 
 }  // namespace

@@ -1,34 +1,45 @@
-"""The corpus of the demo model: small English stories, facts, questions and sums from a seeded grammar.
+"""The corpus of the demo model: small English stories, facts, questions and sums from a seeded
+grammar.
 
 Nothing is downloaded or copied: every sentence comes from the word lists and patterns of this file.
-A fixed "world" (who lives where, does what, owns which pet; which animal lives and eats what) gives the
-model facts to remember, objects that are carried, given and moved give attention something to follow.
+A fixed "world" (who lives where, does what, owns which pet; which animal lives and eats what) gives
+the model facts to remember, objects that are carried, given and moved give attention something to
+follow.
 """
 
+import collections
 import random
+import re
 
-NAMES_HER = ("Mia Anna Clara Ella Freya Greta Hanna Ida Julia Kira Lena Marta Nora Olga Paula Rosa Sara "
-             "Tilda Una Vera Wilma Yara Zoe Agnes Britta Dora Edith Flora Heidi Iris").split()
-NAMES_HIM = ("Ben Adam Carl David Emil Finn Georg Hugo Ivan Jonas Kurt Leo Max Nils Oskar Peter Rolf Simon "
-             "Tom Ulrich Victor Walter Yuri Zeno Albert Bruno Dirk Erik Felix Henry").split()
-TOWNS = ("Oakford Milltown Redbridge Stonefield Eastwick Larkhill Fernley Ashby Brookside Winterton "
-         "Harrowgate Saltmarsh Pinewood Goldcrest Northam Deepwell Foxhollow Marlow Thornbury Whitecliff "
-         "Copperdale Elmstead Greenhaven Kingsport Lowmoor").split()
-JOBS = ("baker teacher farmer doctor painter gardener sailor carpenter weaver potter miller shepherd "
-        "blacksmith tailor cook hunter fisher printer nurse builder singer clockmaker beekeeper judge "
-        "postman").split()
+NAMES_HER = ("Mia Anna Clara Ella Freya Greta Hanna Ida Julia Kira Lena Marta Nora "
+             "Olga Paula Rosa Sara Tilda Una Vera Wilma Yara Zoe Agnes Britta Dora "
+             "Edith Flora Heidi Iris").split()
+NAMES_HIM = ("Ben Adam Carl David Emil Finn Georg Hugo Ivan Jonas Kurt Leo Max Nils "
+             "Oskar Peter Rolf Simon Tom Ulrich Victor Walter Yuri Zeno Albert "
+             "Bruno Dirk Erik Felix Henry").split()
+SURNAMES = ("Abel Berg Cole Dahl Eden Frost Gale Holm Irving Jensen Keller Lund "
+            "Moore North Olsen Page Quinn Reed Stone Thorn Upton Vance West York "
+            "Zander").split()
+PEOPLE = 240
+TOWNS = ("Oakford Milltown Redbridge Stonefield Eastwick Larkhill Fernley Ashby "
+         "Brookside Winterton Harrowgate Saltmarsh Pinewood Goldcrest Northam "
+         "Deepwell Foxhollow Marlow Thornbury Whitecliff Copperdale Elmstead "
+         "Greenhaven Kingsport Lowmoor").split()
+JOBS = ("baker teacher farmer doctor painter gardener sailor carpenter weaver "
+        "potter miller shepherd blacksmith tailor cook hunter fisher printer nurse "
+        "builder singer clockmaker beekeeper judge postman").split()
 COLOURS = "red blue green yellow white black brown purple orange grey pink silver".split()
-FOODS = ("bread cheese soup honey porridge pancakes plums walnuts carrots mushrooms rice noodles fish "
-         "pumpkin jam butter figs beans cherries onions").split()
-PET_NAMES = ("Pip Tuft Bramble Moss Pepper Biscuit Clover Dusty Ember Fig Ginger Hazel Inky Jumbo Kipper "
-             "Lumpy Mopsy Nibble Otto Patch Quill Rusty Socks Toffee Velvet Whisker Ziggy Button Cobble "
-             "Doodle").split()
+FOODS = ("bread cheese soup honey porridge pancakes plums walnuts carrots mushrooms "
+         "rice noodles fish pumpkin jam butter figs beans cherries onions").split()
+PET_NAMES = ("Pip Tuft Bramble Moss Pepper Biscuit Clover Dusty Ember Fig Ginger "
+             "Hazel Inky Jumbo Kipper Lumpy Mopsy Nibble Otto Patch Quill Rusty "
+             "Socks Toffee Velvet Whisker Ziggy Button Cobble Doodle").split()
 PETS = "cat dog rabbit parrot goat pony duck hen mouse tortoise".split()
-OBJECTS = ("kite lamp basket drum hat scarf coin map bell cup rope hammer candle mirror key ladder spoon "
-           "book feather stone ball shell whistle brush blanket flute letter box jug saddle lantern needle "
-           "ring bucket broom").split()
-PLACES = ("mill market river bridge church school forest harbour garden barn station well tower meadow "
-          "library bakery castle hill lake orchard").split()
+OBJECTS = ("kite lamp basket drum hat scarf coin map bell cup rope hammer candle "
+           "mirror key ladder spoon book feather stone ball shell whistle brush "
+           "blanket flute letter box jug saddle lantern needle ring bucket broom").split()
+PLACES = ("mill market river bridge church school forest harbour garden barn "
+          "station well tower meadow library bakery castle hill lake orchard").split()
 ROOMS = "kitchen cellar attic hall bedroom pantry workshop stable study porch".split()
 FRUIT = "apples pears eggs nuts plums stones shells coins buttons roses candles potatoes".split()
 WEATHER = "rainy sunny windy snowy foggy cold warm stormy quiet cloudy".split()
@@ -36,26 +47,28 @@ TIMES = "morning evening afternoon night".split()
 MOODS = "happy sad tired proud angry afraid hungry curious surprised calm".split()
 SIZES = "small large old new heavy light broken shiny strange little".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = ("January February March April May June July August September October November "
-          "December").split()
-ANIMALS = ("fox owl bear wolf beaver otter badger hedgehog frog heron salmon eagle deer hare squirrel "
-           "mole bat lynx stork weasel crow swan pike toad adder").split()
-HABITATS = ("forest", "river", "lake", "mountains", "meadow", "swamp", "hollow tree", "old barn", "cave",
-            "reeds")
+MONTHS = ("January February March April May June July August September October "
+          "November December").split()
+ANIMALS = ("fox owl bear wolf beaver otter badger hedgehog frog heron salmon eagle "
+           "deer hare squirrel mole bat lynx stork weasel crow swan pike toad adder").split()
+HABITATS = ("forest", "river", "lake", "mountains", "meadow", "swamp", "hollow tree", "old barn",
+            "cave", "reeds")
 PREY = "mice fish berries grass frogs beetles nuts worms snails roots leaves eggs".split()
-SKILLS = ("run very fast", "see in the dark", "swim under water", "climb tall trees", "dig deep tunnels",
-          "sleep all winter", "hear the smallest sound", "jump over a fence", "build a dam",
+SKILLS = ("run very fast", "see in the dark", "swim under water", "climb tall trees",
+          "dig deep tunnels", "sleep all winter", "hear the smallest sound", "jump over a fence",
+          "build a dam",
           "fly for many hours", "hide in the grass", "smell food from far away")
 OPPOSITES = (("hot", "cold"), ("big", "small"), ("fast", "slow"), ("high", "low"), ("wet", "dry"),
-             ("old", "young"), ("full", "empty"), ("hard", "soft"), ("early", "late"), ("loud", "quiet"),
-             ("open", "closed"), ("light", "dark"), ("strong", "weak"), ("near", "far"), ("rich", "poor"))
-NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-           "sixteen seventeen eighteen nineteen twenty").split()
+             ("old", "young"), ("full", "empty"), ("hard", "soft"), ("early", "late"),
+             ("loud", "quiet"), ("open", "closed"), ("light", "dark"), ("strong", "weak"),
+             ("near", "far"), ("rich", "poor"))
+NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve "
+           "thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty").split()
 
 
 class Person:
-    def __init__(self, name, her, rng):
-        self.name = name
+    def __init__(self, name, surname, her, rng):
+        self.name, self.full = name, f"{name} {surname}"
         self.he, self.his, self.him = ("she", "her", "her") if her else ("he", "his", "him")
         self.town = rng.choice(TOWNS)
         self.job = rng.choice(JOBS)
@@ -73,11 +86,14 @@ class World:
 
     def __init__(self, seed):
         rng = random.Random(seed)
-        self.people = [Person(n, True, rng) for n in NAMES_HER] + [Person(n, False, rng) for n in NAMES_HIM]
+        names = [(n, s) for n in NAMES_HER + NAMES_HIM for s in SURNAMES]
+        self.people = [Person(n, s, n in NAMES_HER, rng) for n, s in rng.sample(names, PEOPLE)]
         for person in self.people:
-            person.friend = rng.choice([p for p in self.people if p is not person])
-        self.animals = {a: (rng.choice(HABITATS), rng.choice(PREY), rng.choice(SKILLS)) for a in ANIMALS}
-        self.town_place = {t: (rng.choice(PLACES), rng.choice(COLOURS), rng.randint(12, 98)) for t in TOWNS}
+            person.friend = rng.choice([p for p in self.people if p.name != person.name])
+        self.animals = {animal: (rng.choice(HABITATS), rng.choice(PREY), rng.choice(SKILLS))
+                        for animal in ANIMALS}
+        self.town_place = {town: (rng.choice(PLACES), rng.choice(COLOURS), rng.randint(12, 98))
+                           for town in TOWNS}
 
 
 def with_article(words):
@@ -98,37 +114,42 @@ class Writer:
         return self.rng.choice(items)
 
     def person(self, *others):
-        return self.pick([p for p in self.world.people if p not in others])
+        taken = [p.name for p in others]
+        return self.pick([p for p in self.world.people if p.name not in taken])
 
     def fact(self, p):
         his, he = capital(p.his), capital(p.he)
         return self.pick([
             f"{p.name} lives in {p.town}.", f"{p.name} is {with_article(p.job)}.",
-            f"{p.name} works as {with_article(p.job)} in {p.town}.", f"{his} favourite colour is {p.colour}.",
+            f"{p.name} works as {with_article(p.job)} in {p.town}.",
+            f"{his} favourite colour is {p.colour}.",
             f"{he} likes {p.food} best of all.", f"{his} {p.pet} is called {p.pet_name}.",
             f"{p.name} is {p.age} years old.", f"{his} birthday is on {p.birthday}.",
-            f"{his} best friend is {p.friend.name} from {p.friend.town}.",
+            f"{his} best friend is {p.friend.full} from {p.friend.town}.",
             f"{p.name} has {with_article(p.pet)} called {p.pet_name}."])
 
     def question(self, p):
         return self.pick([
-            (f"Where does {p.name} live?", f"{p.name} lives in {p.town}."),
-            (f"What is the job of {p.name}?", f"{p.name} is {with_article(p.job)}."),
-            (f"Which colour does {p.name} like?", f"{p.name} likes {p.colour}."),
-            (f"What does {p.name} like to eat?", f"{p.name} likes {p.food}."),
-            (f"Which pet does {p.name} have?", f"{p.name} has {with_article(p.pet)} called {p.pet_name}."),
-            (f"How old is {p.name}?", f"{p.name} is {p.age} years old."),
-            (f"When is the birthday of {p.name}?", f"It is on {p.birthday}."),
-            (f"Who is the best friend of {p.name}?", f"It is {p.friend.name}.")])
+            (f"Where does {p.full} live?", f"{p.full} lives in {p.town}."),
+            (f"What is the job of {p.full}?", f"{p.full} is {with_article(p.job)}."),
+            (f"Which colour does {p.full} like?", f"{p.full} likes {p.colour}."),
+            (f"What does {p.full} like to eat?", f"{p.full} likes {p.food}."),
+            (f"Which pet does {p.full} have?",
+             f"{p.full} has {with_article(p.pet)} called {p.pet_name}."),
+            (f"How old is {p.full}?", f"{p.full} is {p.age} years old."),
+            (f"When is the birthday of {p.full}?", f"It is on {p.birthday}."),
+            (f"Who is the best friend of {p.full}?", f"It is {p.friend.full}.")])
 
     def portrait(self):
         p = self.person()
-        return " ".join([f"This is {p.name}."] + [self.fact(p) for _ in range(self.rng.randint(3, 6))])
+        facts = [self.fact(p) for _ in range(self.rng.randint(3, 6))]
+        return " ".join([f"This is {p.full}."] + facts)
 
     def quiz(self):
         lines = []
         for _ in range(self.rng.randint(3, 6)):
-            ask, answer = self.question(self.person()) if self.rng.random() < 0.7 else self.animal_question()
+            about_people = self.rng.random() < 0.7
+            ask, answer = self.question(self.person()) if about_people else self.animal_question()
             lines.append(f"Question: {ask}\nAnswer: {answer}")
         return "\n".join(lines)
 
@@ -142,14 +163,16 @@ class Writer:
     def nature(self):
         animal = self.pick(ANIMALS)
         home, food, skill = self.world.animals[animal]
-        texts = [f"The {animal} lives in the {home}.", f"It eats {food}.", f"The {animal} can {skill}."]
+        texts = [f"The {animal} lives in the {home}.", f"It eats {food}.",
+                 f"The {animal} can {skill}."]
         self.rng.shuffle(texts)
         p = self.person()
         return " ".join(texts) + " " + self.pick([
-            f"One {self.pick(WEATHER)} {self.pick(TIMES)} {p.name} the {p.job} saw {with_article(animal)} "
-            f"near the {self.pick(PLACES)} of {p.town}. {capital(p.he)} was very {self.pick(MOODS)}.",
-            f"{p.name} once drew {with_article(animal)} with {with_article(p.colour)} pencil, because "
-            f"{p.colour} is {p.his} favourite colour."])
+            f"One {self.pick(WEATHER)} {self.pick(TIMES)} {p.full} the {p.job} saw "
+            f"{with_article(animal)} near the {self.pick(PLACES)} of {p.town}. "
+            f"{capital(p.he)} was very {self.pick(MOODS)}.",
+            f"{p.full} once drew {with_article(animal)} with {with_article(p.colour)} pencil, "
+            f"because {p.colour} is {p.his} favourite colour."])
 
     def carrying(self):
         a = self.person()
@@ -157,23 +180,28 @@ class Writer:
         thing, colour, size = self.pick(OBJECTS), self.pick(COLOURS), self.pick(SIZES)
         start, end = self.rng.sample(PLACES, 2)
         told = f"{with_article(size)} {colour} {thing}"
-        text = [f"One {self.pick(WEATHER)} {self.pick(TIMES)} {a.name} went to the {start}.",
-                self.pick([f"There {a.he} found {told}.", f"{capital(a.he)} found {told} on the ground.",
+        text = [f"One {self.pick(WEATHER)} {self.pick(TIMES)} {a.full} went to the {start}.",
+                self.pick([f"There {a.he} found {told}.",
+                           f"{capital(a.he)} found {told} on the ground.",
                            f"Under a stone {a.he} saw {told}."])]
         if self.rng.random() < 0.5:
             text.append(f"{a.name} was {self.pick(MOODS)} and took the {thing} along.")
         text.append(self.pick([f"Then {a.he} carried the {thing} to the {end} of {a.town}.",
-                               f"{capital(a.he)} put the {thing} in {a.his} bag and walked to the {end}."]))
-        text.append(self.pick([f"At the {end} {a.he} met {b.name} the {b.job}.",
-                               f"{b.name} was waiting at the {end} with {b.his} {b.pet} {b.pet_name}."]))
+                               f"{capital(a.he)} put the {thing} in {a.his} bag "
+                               f"and walked to the {end}."]))
+        text.append(self.pick([f"At the {end} {a.he} met {b.full} the {b.job}.",
+                               f"{b.full} was waiting at the {end} "
+                               f"with {b.his} {b.pet} {b.pet_name}."]))
         text.append(self.pick([
             f'"What do you have there?" asked {b.name}. "{capital(told)}," said {a.name}. '
             f'"I found it at the {start}."',
             f'"Is that my {colour} {thing}?" asked {b.name}. "I lost it at the {start}." '
             f'{a.name} gave {b.him} the {thing}.',
-            f'"Look, {b.name}, a {thing}!" said {a.name}. "It is {colour} and {size}," said {b.name}.']))
+            f'"Look, {b.name}, a {thing}!" said {a.name}. '
+            f'"It is {colour} and {size}," said {b.name}.']))
         text.append(self.pick([f"In the end both were {self.pick(MOODS)}.",
-                               f"{a.name} gave the {colour} {thing} to {b.name} and went home to {a.town}.",
+                               f"{a.name} gave the {colour} {thing} to {b.name} "
+                               f"and went home to {a.town}.",
                                f"They ate {b.food} together, because {b.name} likes {b.food} best.",
                                f"So the {thing} from the {start} came to the {end}."]))
         return " ".join(text)
@@ -190,11 +218,13 @@ class Writer:
             if have + n > 20 or self.rng.random() < 0.6:
                 have -= n
                 text.append(self.pick([f"{capital(a.he)} gave {number(n)} {what} to {b.name}.",
-                                       f"{capital(a.he)} lost {number(n)} {what} at the {self.pick(PLACES)}."]))
+                                       f"{capital(a.he)} lost {number(n)} {what} "
+                                       f"at the {self.pick(PLACES)}."]))
             else:
                 have += n
                 text.append(self.pick([f"{b.name} gave {a.him} {number(n)} {what}.",
-                                       f"{capital(a.he)} found {number(n)} {what} in the {self.pick(ROOMS)}."]))
+                                       f"{capital(a.he)} found {number(n)} {what} "
+                                       f"in the {self.pick(ROOMS)}."]))
             text.append(f"Now {a.name} had {number(have)} {what}.")
             if have == 0:
                 break
@@ -224,7 +254,8 @@ class Writer:
         for _ in range(self.rng.randint(1, 4)):
             thing = self.pick(things)
             room = self.pick([r for r in rooms if r != where[thing]])
-            text.append(f"{self.pick(people).name} moved the {thing} from the {where[thing]} to the {room}.")
+            text.append(f"{self.pick(people).name} moved the {thing} "
+                        f"from the {where[thing]} to the {room}.")
             where[thing] = room
         self.rng.shuffle(things)
         for thing in things:
@@ -250,14 +281,16 @@ class Writer:
     def journey(self):
         p = self.person()
         towns = self.rng.sample(TOWNS, self.rng.randint(2, 4))
-        text = [f"In {self.pick(MONTHS)} {p.name} the {p.job} left {p.town} with {p.his} {p.pet} {p.pet_name}."]
+        text = [f"In {self.pick(MONTHS)} {p.full} the {p.job} left {p.town} "
+                f"with {p.his} {p.pet} {p.pet_name}."]
         for town in towns:
             place, colour, houses = self.world.town_place[town]
             text.append(self.pick([
                 f"In {town} {p.he} saw the {colour} {place}.",
                 f"{capital(p.he)} came to {town}, a town of {houses} houses.",
                 f"In {town} {p.he} bought some {p.food}, for {p.he} likes {p.food}.",
-                f"A {self.pick(WEATHER)} {self.pick(TIMES)} in {town} made {p.pet_name} {self.pick(MOODS)}."]))
+                f"A {self.pick(WEATHER)} {self.pick(TIMES)} in {town} "
+                f"made {p.pet_name} {self.pick(MOODS)}."]))
         text.append(f"First {towns[0]}, last {towns[-1]}: then {p.name} went back to {p.town}.")
         return " ".join(text)
 
@@ -267,13 +300,37 @@ class Writer:
         return self.pick(kinds)()
 
 
-BEGIN = 1  # the byte before every document
+class Vocabulary:
+    """Token ids: 0..255 a byte, from 256 on the words that save most bytes in a sample of the
+    corpus, with the blank before them. Text is cut into words and single characters; a word that
+    has no id of its own is spelled in bytes."""
+
+    PIECE = re.compile(rb" ?[A-Za-z]+|.", re.DOTALL)
+    BYTES = 256
+
+    def __init__(self, world, seed, size):
+        writer, count = Writer(world, seed), collections.Counter()
+        for _ in range(4000):
+            count.update(self.PIECE.findall(writer.document().encode("ascii")))
+        saved = {word: (len(word) - 1) * times for word, times in count.items() if len(word) > 1}
+        self.words = sorted(saved, key=lambda word: (-saved[word], word))[:size - self.BYTES]
+        self.ids = {word: self.BYTES + i for i, word in enumerate(self.words)}
+
+    def encode(self, text):
+        ids = []
+        for piece in self.PIECE.findall(text.encode("ascii")):
+            known = self.ids.get(piece)
+            ids.extend(piece if known is None else (known,))
+        return ids
 
 
-def token_stream(world, seed, length):
-    """`length` tokens (bytes): documents one after another, each after BEGIN and ended by a newline."""
-    writer, stream = Writer(world, seed), bytearray()
+BEGIN = 1  # the token before every document
+
+
+def token_stream(world, vocabulary, seed, length):
+    """`length` tokens: documents one after another, each after BEGIN and ended by a newline."""
+    writer, stream = Writer(world, seed), []
     while len(stream) < length:
         stream.append(BEGIN)
-        stream += writer.document().encode("ascii") + b"\n"
-    return bytes(stream[:length])
+        stream.extend(vocabulary.encode(writer.document() + "\n"))
+    return stream[:length]

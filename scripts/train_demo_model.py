@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Trains the demo model and writes configs/demo: model folder, calibration and evaluation tokens.
 
-    scripts/train_demo_model.py [--out configs/demo] [--steps 5500] [--check]
+    scripts/train_demo_model.py [--out configs/demo] [--steps 3000] [--check]
 
-A Llama of hidden 256, 2 layers, 8 heads, 4 key/value heads, ffn 768, separate head, over bytes, trained on
-the text of demo_corpus.py. Needs only PyTorch (Debian: python3-torch, libopenblas0-pthread). One core, seeded:
-the same machine and library give the same file. --check prints the table of round-to-nearest perplexities
-of the model that is already there.
+A Llama of hidden 256, 2 layers, 8 heads, 4 key/value heads, ffn 768, separate head, over a
+vocabulary of 512 (bytes and words), trained on the text of demo_corpus.py. Needs only PyTorch
+(Debian: python3-torch, libopenblas0-pthread). One core, seeded: the same machine and library give
+the same file. --check prints the table of round-to-nearest perplexities of the model that is already there.
 
 MEASURED
 """
@@ -20,8 +20,8 @@ import pathlib
 import struct
 import time
 
-# OpenBLAS picks its kernels by processor model while it is loaded and takes 20 year old ones for models it
-# does not know; one thread, because sums split over threads round differently.
+# OpenBLAS picks its kernels by processor model while it is loaded and takes 20 year old ones for
+# models it does not know; one thread, because sums split over threads round differently.
 if "avx512dq" in pathlib.Path("/proc/cpuinfo").read_text():
     os.environ.setdefault("OPENBLAS_CORETYPE", "SKYLAKEX")
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -31,11 +31,11 @@ from torch.nn import functional  # noqa: E402
 
 import demo_corpus  # noqa: E402
 
-HIDDEN, FFN, LAYERS, HEADS, KV_HEADS, VOCABULARY = 256, 768, 2, 8, 4, 256
+HIDDEN, FFN, LAYERS, HEADS, KV_HEADS, VOCABULARY = 256, 768, 2, 8, 4, 512
 HEAD_DIM = HIDDEN // HEADS
 EPSILON, THETA, LENGTH = 1e-5, 10000.0, 256
-WORLD_SEED, TRAIN_SEED, CALIBRATION_SEED, EVAL_SEED = 7, 100, 200, 300
-TRAIN_TOKENS, CALIBRATION_TOKENS, EVAL_TOKENS = 24_000_000, 128 * LENGTH, 256 * LENGTH
+WORLD_SEED, VOCABULARY_SEED, TRAIN_SEED, CALIBRATION_SEED, EVAL_SEED = 7, 50, 100, 200, 300
+TRAIN_TOKENS, CALIBRATION_TOKENS, EVAL_TOKENS = 12_000_000, 64 * LENGTH, 192 * LENGTH
 BATCH, PEAK_RATE, WARM_UP = 8, 2e-3, 200
 
 
@@ -45,6 +45,14 @@ def keep_freed_memory():
     m_trim_threshold, m_mmap_threshold = -1, -3
     libc.mallopt(m_mmap_threshold, 1 << 30)
     libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def make_vocabulary():
+    return demo_corpus.Vocabulary(demo_corpus.World(WORLD_SEED), VOCABULARY_SEED, VOCABULARY)
+
+
+def tokens_of(seed, count):
+    return demo_corpus.token_stream(demo_corpus.World(WORLD_SEED), make_vocabulary(), seed, count)
 
 
 def make_weights(seed):
@@ -58,8 +66,10 @@ def make_weights(seed):
                "lm_head.weight": normal(VOCABULARY, HIDDEN, 0.02)}
     for layer in range(LAYERS):
         name = f"model.layers.{layer}."
-        shapes = {"self_attn.q_proj": (HIDDEN, HIDDEN), "self_attn.k_proj": (KV_HEADS * HEAD_DIM, HIDDEN),
-                  "self_attn.v_proj": (KV_HEADS * HEAD_DIM, HIDDEN), "self_attn.o_proj": (HIDDEN, HIDDEN),
+        shapes = {"self_attn.q_proj": (HIDDEN, HIDDEN),
+                  "self_attn.k_proj": (KV_HEADS * HEAD_DIM, HIDDEN),
+                  "self_attn.v_proj": (KV_HEADS * HEAD_DIM, HIDDEN),
+                  "self_attn.o_proj": (HIDDEN, HIDDEN),
                   "mlp.gate_proj": (FFN, HIDDEN), "mlp.up_proj": (FFN, HIDDEN),
                   "mlp.down_proj": (HIDDEN, FFN)}
         for part, (rows, cols) in shapes.items():
@@ -117,8 +127,7 @@ def train(steps):
     vectors = [value for value in weights.values() if value.dim() == 1]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.05},
                                    {"params": vectors, "weight_decay": 0.0}], betas=(0.9, 0.98))
-    text = demo_corpus.token_stream(demo_corpus.World(WORLD_SEED), TRAIN_SEED, TRAIN_TOKENS)
-    data = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+    data = torch.tensor(tokens_of(TRAIN_SEED, TRAIN_TOKENS), dtype=torch.int16)
     generator = torch.Generator().manual_seed(2)
     start, mean = time.time(), None
     for step in range(steps):
@@ -134,7 +143,8 @@ def train(steps):
         optimizer.step()
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if step % 100 == 99:
-            print(f"step {step + 1}/{steps}  loss {mean:.4f}  {time.time() - start:.0f} s", flush=True)
+            seconds = time.time() - start
+            print(f"step {step + 1}/{steps}  loss {mean:.4f}  {seconds:.0f} s", flush=True)
     return {name: value.detach().half() for name, value in weights.items()}
 
 
@@ -164,6 +174,14 @@ def read_safetensors(path):
             for name, entry in header.items()}
 
 
+def tokenizer_note():
+    words = (word.decode() for word in make_vocabulary().words)
+    return ("Tokens 0..255 are bytes; token 1 begins every document, a newline ends it. Tokens from\n"
+            "256 on are the words below, in quotes, with the blank before them. Text is cut into\n"
+            "words and single characters; a word that is not in the list is spelled in bytes.\n\n"
+            + "".join(f'"{word}"\n' for word in words))
+
+
 def write_model(folder, weights):
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(folder / "model.safetensors", weights)
@@ -174,19 +192,17 @@ def write_model(folder, weights):
         "vocab_size": VOCABULARY, "max_position_embeddings": LENGTH, "rms_norm_eps": EPSILON,
         "rope_theta": THETA, "rope_scaling": None, "attention_bias": False, "mlp_bias": False,
         "attention_dropout": 0.0, "initializer_range": 0.02, "tie_word_embeddings": False,
-        "bos_token_id": demo_corpus.BEGIN, "eos_token_id": demo_corpus.BEGIN, "torch_dtype": "float16",
-        "use_cache": True}
+        "bos_token_id": demo_corpus.BEGIN, "eos_token_id": demo_corpus.BEGIN,
+        "torch_dtype": "float16", "use_cache": True}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    generation = {"bos_token_id": demo_corpus.BEGIN, "eos_token_id": demo_corpus.BEGIN, "do_sample": True}
+    generation = {"bos_token_id": demo_corpus.BEGIN, "eos_token_id": demo_corpus.BEGIN,
+                  "do_sample": True}
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
-    (folder / "tokenizer_note.txt").write_text(
-        "Tokens are bytes: token id = byte value of ASCII text. Byte 1 begins every document,\n"
-        "a newline ends it. There is no tokenizer file.\n")
+    (folder / "tokenizer_note.txt").write_text(tokenizer_note())
 
 
 def write_tokens(path, seed, count):
-    stream = demo_corpus.token_stream(demo_corpus.World(WORLD_SEED), seed, count)
-    path.write_bytes(struct.pack(f"<{count}i", *stream))
+    path.write_bytes(struct.pack(f"<{count}i", *tokens_of(seed, count)))
 
 
 def perplexity(weights, path):
@@ -219,8 +235,9 @@ def main():
     root = pathlib.Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--out", type=pathlib.Path, default=root / "configs" / "demo")
-    parser.add_argument("--steps", type=int, default=5500)
-    parser.add_argument("--check", action="store_true", help="only print the table of what is there")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--check", action="store_true",
+                        help="only print the table of what is there")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

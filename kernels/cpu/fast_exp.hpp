@@ -5,10 +5,11 @@
 
 namespace shardquant::kernels {
 
-/// exp(x) to 2e-7 relative in a form that compilers vectorize, for sums and quotients with terms near
+/// exp(x) to 2e-7 relative in a form that compilers vectorize, for sums and quotients with terms
+/// near
 /// 1. Arguments are clamped to [-60, 60]: what is cut off is below the last bit of such terms, and
-/// nothing computed from the result becomes subnormal, which would take 100 times as long. NaN stays
-/// NaN.
+/// nothing computed from the result becomes subnormal, which would take 100 times as long. NaN
+/// stays NaN.
 inline float fast_exp(float x) {
   constexpr float kLow = -60.0f;
   constexpr float kHigh = 60.0f;

@@ -1,5 +1,7 @@
 #include "pipeline/comm/communicator.hpp"
 
+#include <algorithm>
+
 namespace shardquant::comm {
 
 std::string broadcast_text(Communicator& comm, std::string text) {
@@ -13,11 +15,15 @@ std::string broadcast_text(Communicator& comm, std::string text) {
 std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags) {
   std::vector<std::byte> any(flags.size());
   for (const auto& part : comm.gather(flags)) {
+    if (part.size() != any.size()) {
+      fail(ExitCode::internal, "ranks compare {} flags with {}", any.size(), part.size());
+    }
     for (std::size_t i = 0; i < any.size(); ++i) any[i] |= part[i];
   }
   comm.broadcast(any);
-  std::vector<bool> result;
-  for (const std::byte flag : any) result.push_back(flag != std::byte{0});
+  std::vector<bool> result(any.size());
+  std::transform(any.begin(), any.end(), result.begin(),
+                 [](std::byte flag) { return flag != std::byte{0}; });
   return result;
 }
 

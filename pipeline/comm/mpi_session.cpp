@@ -16,7 +16,12 @@ Session::Session() {
       LaunchEnvironment::read([](const char* variable) { return std::getenv(variable); });
   uses_mpi_ = launch.mpi_launcher;
   if (uses_mpi_) {
-    SHARDQUANT_MPI_TRY(MPI_Init(nullptr, nullptr));
+    // The back ends compute in threads; MPI is called from the main one alone.
+    int provided = MPI_THREAD_SINGLE;
+    SHARDQUANT_MPI_TRY(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided));
+    if (provided < MPI_THREAD_FUNNELED) {
+      fail(ExitCode::unavailable, "this MPI cannot be used in a program with threads");
+    }
     comm_ = std::make_unique<MpiCommunicator>();
   } else {
     comm_ = std::make_unique<LocalCommunicator>();

@@ -1,8 +1,8 @@
 #include "pipeline/config/run_config.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
+#include <system_error>
 
 #include "pipeline/config/apply_settings.hpp"
 #include "pipeline/config/settings_table.hpp"
@@ -29,7 +29,7 @@ std::string read_text(const fs::path& file) {
     const int reason = errno;
     const bool forbidden = reason == EACCES || reason == EPERM;
     fail(forbidden ? ExitCode::no_permission : ExitCode::io_error, "{}: cannot be opened: {}",
-         file.string(), std::strerror(reason));
+         file.string(), std::generic_category().message(reason));
   }
   std::string text(static_cast<std::size_t>(YamlLimits{}.bytes + 1), '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));

@@ -107,6 +107,21 @@ TEST(MpiCommunicator, FindsTheLargestValueOfAllRanks) {
   EXPECT_EQ(comm.max(std::int64_t{1} << 62), std::int64_t{1} << 62);
 }
 
+TEST(MpiCommunicator, AFlagOfAnyRankIsKnownToAll) {
+  MpiCommunicator comm(kPiece);
+  constexpr int kFlags = 200;
+  std::vector<std::byte> flags(kFlags);
+  for (int i = 0; i < kFlags; ++i) {
+    // The last third is set nowhere, the first by one rank each, the second by all.
+    const bool mine = i < 70 ? i % comm.size() == comm.rank() : i < 130;
+    flags[static_cast<std::size_t>(i)] = static_cast<std::byte>(mine ? 1 + comm.rank() : 0);
+  }
+  const std::vector<bool> any = any_of_ranks(comm, flags);
+  ASSERT_EQ(any.size(), flags.size());
+  for (int i = 0; i < kFlags; ++i) EXPECT_EQ(any[static_cast<std::size_t>(i)], i < 130) << i;
+  EXPECT_TRUE(any_of_ranks(comm, {}).empty());
+}
+
 TEST(MpiCommunicator, ErrorsOfMpiBecomeFailures) {
   MpiCommunicator comm;
   const std::byte data{};

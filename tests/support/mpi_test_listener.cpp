@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 namespace shardquant::tests {
@@ -12,7 +13,10 @@ namespace {
 
 // A rank that fails leaves the others in a collective call that it never makes. The alarm's default
 // action ends the process, and with it the launcher ends all ranks.
-constexpr unsigned kSecondsPerTest = 60;
+unsigned seconds_per_test() {
+  const char* seconds = std::getenv("SHARDQUANT_MPI_TEST_SECONDS");
+  return seconds != nullptr ? static_cast<unsigned>(std::stoul(seconds)) : 60;
+}
 
 // Concatenates every rank's text on rank 0; empty elsewhere.
 std::string gather_text(const std::string& text) {
@@ -46,7 +50,7 @@ void MpiTestListener::OnTestSuiteStart(const testing::TestSuite& suite) {
 }
 
 void MpiTestListener::OnTestStart(const testing::TestInfo& test) {
-  alarm(kSecondsPerTest);
+  alarm(seconds_per_test());
   failures_.clear();
   if (printer_) printer_->OnTestStart(test);
 }

@@ -33,6 +33,12 @@ TEST(LocalCommunicator, FailuresKeepCodeAndText) {
   }
 }
 
+TEST(LocalCommunicator, FlagsAreItsOwn) {
+  LocalCommunicator comm;
+  const std::vector<std::byte> flags = {std::byte{0}, std::byte{7}, std::byte{0}};
+  EXPECT_EQ(any_of_ranks(comm, flags), (std::vector<bool>{false, true, false}));
+}
+
 TEST(LocalCommunicatorDeathTest, AbortEndsTheProcessWithTheCode) {
   EXPECT_EXIT(LocalCommunicator().abort(74), testing::ExitedWithCode(74), "");
 }
