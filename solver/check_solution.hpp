@@ -11,7 +11,8 @@ namespace shardquant::solver {
 /// Recomputes what a solution claims from the problem alone, sharing no code with the solver:
 /// - one existing choice per group, totals of bits and loss, bits within the budget;
 /// - the Lagrangian bound at the solution's multiplier, which holds for any multiplier, is not
-///   above the claimed bound, and the claimed bound not above the loss;
+///   above the bound of the relaxation, that not above the claimed bound, and that not above the
+///   loss;
 /// - status and gap agree with the two;
 /// - no single change of one group that fits the budget is an improvement;
 /// - if infeasible: the lightest selection exceeds the budget.

@@ -1,6 +1,7 @@
 #include "solver/core_search.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "solver/known_optimum.hpp"
@@ -13,6 +14,8 @@ constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 // A first limit this much below the excess of the first selection costs next to nothing and is
 // often enough; doubling from there never enumerates much more than it has to.
 constexpr int kFirstLimitDivisor = 4096;
+// Up to this many further moves, what they can reach is counted move by move.
+constexpr int kMovesCounted = 4;
 
 // Changes against the base; `path` leads to the moves made, `move` is one not yet on that path.
 struct State {
@@ -27,10 +30,13 @@ struct PathNode {
   std::uint32_t move = kNone;
 };
 
-// Bits that the items from some place on can add or take away at most.
+// What the items from some place on can do.
 struct Reach {
-  std::int64_t up = 0;
-  std::int64_t down = 0;
+  std::int64_t up = 0;       // bits that they add at most, all together
+  std::int64_t down = 0;     // and take away, negative
+  std::int64_t up_once = 0;  // the same for a single move
+  std::int64_t down_once = 0;
+  Wide least_excess = 0;  // of a move; items are sorted by it
 };
 
 class Search {
@@ -47,14 +53,15 @@ class Search {
   Wide excess_of(const State& state) const {
     return Wide{state.loss} * multiplier_.bits_part + Wide{state.bits} * multiplier_.loss_part;
   }
-  bool good_enough() const { return result_.excess <= result_.proven + limits_.allowance; }
+  bool good_enough() const { return limits_.good_enough(result_.excess, result_.proven); }
 
+  bool can_end_well(const State& state, const Reach& rest) const;
   bool enumerate(Wide limit, KnownOptimum* known_optimum);
   void set_reach();
-  void keep_reachable(std::vector<State>& states, Reach rest) const;
-  void shift(const std::vector<State>& states, std::uint32_t move, Reach rest);
+  void keep_open(std::vector<State>& states, const Reach& rest) const;
+  void shift(const std::vector<State>& states, std::uint32_t move, const Reach& rest);
   void merge_shifted(std::vector<State>& states);
-  void combine(std::vector<State>& states, const CoreItem& item, Reach rest);
+  void combine(std::vector<State>& states, const CoreItem& item, const Reach& rest);
   void settle(std::vector<State>& states);
   void consider(const State& state);
   bool truncate(std::vector<State>& states) const;
@@ -76,34 +83,59 @@ class Search {
 
 void Search::set_reach() {
   reach_.assign(core_.items.size() + 1, {});
-  reach_.back().up = core_.filler.limit * core_.filler.move.bits;
+  reach_.back().least_excess = limit_ + 1;
   for (std::size_t i = core_.items.size(); i-- > 0;) {
-    Reach reach;
-    for (std::int64_t m = core_.items[i].first_move; m < core_.items[i].last_move; ++m) {
-      reach.up = std::max(reach.up, core_.moves[m].bits);
-      reach.down = std::min(reach.down, core_.moves[m].bits);
+    const CoreItem& item = core_.items[i];
+    std::int64_t up = 0;
+    std::int64_t down = 0;
+    for (std::int64_t m = item.first_move; m < item.last_move; ++m) {
+      up = std::max(up, core_.moves[m].bits);
+      down = std::min(down, core_.moves[m].bits);
     }
-    reach_[i] = {reach_[i + 1].up + reach.up, reach_[i + 1].down + reach.down};
+    const Reach& rest = reach_[i + 1];
+    reach_[i] = {rest.up + up, rest.down + down, std::max(rest.up_once, up),
+                 std::min(rest.down_once, down), core_.moves[item.first_move].excess};
   }
 }
 
-void Search::keep_reachable(std::vector<State>& states, Reach rest) const {
+// Whether the rest could turn the state into a selection within capacity and limit. Each further
+// move costs at least rest.least_excess, which bounds how many there can be.
+bool Search::can_end_well(const State& state, const Reach& rest) const {
+  const Wide excess = excess_of(state);
+  std::int64_t up = 0;
+  std::int64_t down = 0;
+  Wide cost = rest.least_excess;
+  for (int moves = 0; moves < kMovesCounted && excess + cost <= limit_; ++moves) {
+    cost += rest.least_excess;
+    up += rest.up_once;
+    down += rest.down_once;
+    if (moves + 1 == kMovesCounted) {
+      up = rest.up;
+      down = rest.down;
+    }
+  }
+  up = std::min(up, rest.up);
+  down = std::max(down, rest.down);
+  if (state.bits + down > slack_) return false;
+  const std::int64_t filled = core_.filler.limit * core_.filler.move.bits;
+  const std::int64_t unused = std::max<std::int64_t>(0, slack_ - state.bits - up - filled);
+  return excess + Wide{multiplier_.loss_part} * unused <= limit_;
+}
+
+// Drops states that have no move left or cannot end well.
+void Search::keep_open(std::vector<State>& states, const Reach& rest) const {
   std::erase_if(states, [&](const State& state) {
-    if (state.bits + rest.down > slack_) return true;
-    const std::int64_t unused = std::max<std::int64_t>(0, slack_ - state.bits - rest.up);
-    return excess_of(state) + Wide{multiplier_.loss_part} * unused > limit_;
+    return excess_of(state) + rest.least_excess > limit_ || !can_end_well(state, rest);
   });
 }
 
-void Search::shift(const std::vector<State>& states, std::uint32_t move, Reach rest) {
+void Search::shift(const std::vector<State>& states, std::uint32_t move, const Reach& rest) {
   shifted_.clear();
   const CoreMove& by = core_.moves[move];
   for (const State& state : states) {
     const State next{state.bits + by.bits, state.loss + by.loss, state.path, move};
     if (next.bits + rest.down > slack_) break;  // states are sorted by bits
-    const std::int64_t unused = std::max<std::int64_t>(0, slack_ - next.bits - rest.up);
-    if (excess_of(next) + Wide{multiplier_.loss_part} * unused > limit_) continue;
-    shifted_.push_back(next);
+    if (can_end_well(next, rest)) shifted_.push_back(next);
   }
 }
 
@@ -123,7 +155,7 @@ void Search::merge_shifted(std::vector<State>& states) {
   states.swap(merged_);
 }
 
-void Search::combine(std::vector<State>& states, const CoreItem& item, Reach rest) {
+void Search::combine(std::vector<State>& states, const CoreItem& item, const Reach& rest) {
   // Every move starts from the states before the item: what a move of this item dominates may still
   // be the only start of another one.
   const bool several = item.last_move - item.first_move > 1;
@@ -193,9 +225,8 @@ bool Search::enumerate(Wide limit, KnownOptimum* known_optimum) {
   std::vector<State> states{State{}};
   consider(states.front());
   for (std::size_t i = 0; i < core_.items.size() && !good_enough(); ++i) {
-    const Reach rest = reach_[i + 1];
-    keep_reachable(states, rest);
-    combine(states, core_.items[i], rest);
+    keep_open(states, reach_[i]);
+    combine(states, core_.items[i], reach_[i + 1]);
     settle(states);
     if (truncate(states)) complete = false;
     if (known_optimum != nullptr && complete && result_.excess > known_optimum->excess()) {
@@ -236,6 +267,14 @@ SearchResult Search::run(const BaseSelection& base, const ClassCounts* known_cou
 }
 
 }  // namespace
+
+bool SearchLimits::good_enough(Wide excess, Wide proven) const {
+  if (excess <= proven) return true;
+  if (!(tolerance > 0.0)) return false;
+  const long double loss = loss_without_excess + static_cast<long double>(excess) * loss_per_excess;
+  const long double gap = static_cast<long double>(excess - proven) * loss_per_excess;
+  return gap <= tolerance * std::abs(loss);
+}
 
 SearchResult search_core(const ReducedProblem& problem, Relaxation::Multiplier multiplier,
                          const BaseSelection& base, std::int64_t capacity,

@@ -64,22 +64,13 @@ double relative_gap(double value, double bound) {
 }
 
 // Loss of a selection whose excess is `excess`: the Lagrangian bound for 0.
-double loss_at_excess(const ReducedProblem& reduced, const detail::BaseSelection& base,
-                      detail::Relaxation::Multiplier multiplier, std::int64_t slack, Wide excess) {
+long double loss_at_excess(const ReducedProblem& reduced, const detail::BaseSelection& base,
+                           detail::Relaxation::Multiplier multiplier, std::int64_t slack,
+                           Wide excess) {
   const Wide change = excess - Wide{multiplier.loss_part} * slack;
   const auto units =
       static_cast<long double>(base.loss) + static_cast<long double>(change) / multiplier.bits_part;
-  return static_cast<double>(reduced.least_loss + std::ldexp(units, -reduced.loss_exponent));
-}
-
-Wide allowance_of(const ReducedProblem& reduced, detail::Relaxation::Multiplier multiplier,
-                  double tolerance, double loss) {
-  if (!(tolerance > 0.0)) return 0;
-  const long double units =
-      std::ldexp(static_cast<long double>(tolerance * std::abs(loss)), reduced.loss_exponent) *
-      multiplier.bits_part;
-  constexpr long double kMost = 0x1p120L;
-  return static_cast<Wide>(std::min(units, kMost));
+  return reduced.least_loss + std::ldexp(units, -reduced.loss_exponent);
 }
 
 class Solver {
@@ -114,16 +105,19 @@ Solution Solver::solve(std::int64_t budget_bits) const {
   const auto multiplier = relaxation_.multiplier(capacity);
   const auto base = detail::base_selection(reduced_, multiplier);
   const std::int64_t slack = capacity - base.bits;
-  const double bound = loss_at_excess(reduced_, base, multiplier, slack, 0);
+  const long double bound = loss_at_excess(reduced_, base, multiplier, slack, 0);
 
-  const detail::SearchLimits limits{allowance_of(reduced_, multiplier, settings_.tolerance, bound),
-                                    settings_.max_states};
+  detail::SearchLimits limits;
+  limits.tolerance = settings_.tolerance;
+  limits.loss_without_excess = bound;
+  limits.loss_per_excess = std::ldexp(1.0L, -reduced_.loss_exponent) / multiplier.bits_part;
+  limits.max_states = settings_.max_states;
   const auto* known = settings_.known_optimum == nullptr ? nullptr : &known_counts_;
   const auto found = detail::search_core(reduced_, multiplier, base, capacity, limits, known);
 
   choose_positions(reduced_, expand(reduced_, base, found.deviations), solution.choices);
   set_totals(problem_, solution);
-  solution.relaxation_bound = std::min(bound, solution.total_loss);
+  solution.relaxation_bound = std::min(static_cast<double>(bound), solution.total_loss);
   solution.multiplier = std::ldexp(static_cast<double>(multiplier.loss_part) /
                                        static_cast<double>(multiplier.bits_part) /
                                        static_cast<double>(reduced_.bits_unit),
@@ -133,11 +127,11 @@ Solution Solver::solve(std::int64_t budget_bits) const {
     solution.lower_bound = solution.total_loss;
     return solution;
   }
-  solution.lower_bound = std::min(loss_at_excess(reduced_, base, multiplier, slack, found.proven),
-                                  solution.total_loss);
+  const long double proven = loss_at_excess(reduced_, base, multiplier, slack, found.proven);
+  solution.lower_bound = std::min(static_cast<double>(proven), solution.total_loss);
   solution.gap = relative_gap(solution.total_loss, solution.lower_bound);
-  solution.status = found.excess <= found.proven + limits.allowance ? SolveStatus::within_tolerance
-                                                                    : SolveStatus::stopped;
+  solution.status = limits.good_enough(found.excess, found.proven) ? SolveStatus::within_tolerance
+                                                                   : SolveStatus::stopped;
   return solution;
 }
 

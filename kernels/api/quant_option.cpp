@@ -95,6 +95,23 @@ std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t ro
   return groups;
 }
 
+std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows) {
+  std::vector<RowGroup> groups = cut_into_groups(option, rows);
+  if (!groups.empty()) return groups;
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < option.bits.size(); ++i) {
+    const double share = static_cast<double>(rows) * option.proportions[i];
+    const double wanted = std::min(share, static_cast<double>(rows - row));
+    const auto count = static_cast<std::int64_t>(std::ceil(wanted / option.group_size));
+    for (std::int64_t n = 0; n < count; ++n) {
+      const std::int64_t size = std::min<std::int64_t>(option.group_size, rows - row);
+      groups.push_back({row, static_cast<int>(size), option.bits[i]});
+      row += size;
+    }
+  }
+  return groups;
+}
+
 std::int64_t measured_bits(std::span<const RowGroup> groups, std::int64_t cols) {
   std::int64_t bits = 0;
   for (const RowGroup& group : groups) {

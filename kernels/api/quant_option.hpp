@@ -44,6 +44,12 @@ std::string describe(const QuantOption& option);
 /// Source: bits_groups of ExLlamaV2 2f72437 (round half to even, integer division).
 std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t rows);
 
+/// The groups of the output head: cut_into_groups, and where that does not exist (few rows) ExLlamaV2's
+/// later rule, which always does: each section gets ceil(min(rows * proportion, rows left) / group_size)
+/// groups, the last group what is left (exl2-format.md section 4).
+/// @pre rows is a positive multiple of 32
+std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows);
+
 /// Bits of a [rows, cols] layer as the 2023 measurement file counts them: weights, per group 16
 /// (scale_max) + 32 (q_groups), 4-bit scale codes; without the 32 * rows of q_invperm.
 std::int64_t measured_bits(std::span<const RowGroup> groups, std::int64_t cols);

@@ -375,4 +375,13 @@ void mark_choices(const Allocation& allocation, formats::Measurement& measuremen
   }
 }
 
+void mark_choices(const Allocation& allocation, formats::Measurement2024& measurement) {
+  std::vector<int> strategy;
+  std::size_t layer = 0;
+  for (const formats::ModuleMeasurement& module : measurement.modules) {
+    strategy.push_back(module.options.empty() ? 0 : allocation.choices[layer++]);
+  }
+  measurement.strategy = std::move(strategy);
+}
+
 }  // namespace shardquant::allocation

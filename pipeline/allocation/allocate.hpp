@@ -45,4 +45,7 @@ void add_recipes(const formats::Measurement& measurement, formats::Plan& plan);
 /// which is the first stage of exl2-2023 and the same choice for other objectives.
 void mark_choices(const Allocation& allocation, formats::Measurement& measurement);
 
+/// The choices as the strategy of a 2024 measurement, whose measured modules are the layers.
+void mark_choices(const Allocation& allocation, formats::Measurement2024& measurement);
+
 }  // namespace shardquant::allocation

@@ -113,12 +113,12 @@ class BlockDecoder {
     const std::int64_t word_stride = layer_.padded_outputs();
     unpack_block(layer_.q_weight.data() + packed_row * word_stride + first_, word_stride, columns_,
                  bits, codes_.data(), columns_);
+    const float* scales = scales_.data();
+    const std::int64_t columns = columns_;
     for (std::int64_t row = 0; row < kBlockRows; ++row) {
-      const std::uint8_t* from = codes_.data() + row * columns_;
+      const std::uint8_t* from = codes_.data() + row * columns;
       std::uint16_t* to = out + row * out_stride;
-      for (std::int64_t n = 0; n < columns_; ++n) {
-        to[n] = scaled_integer(from[n], bits, scales_[n]);
-      }
+      for (std::int64_t n = 0; n < columns; ++n) to[n] = scaled_integer(from[n], bits, scales[n]);
     }
   }
 
@@ -323,10 +323,13 @@ void decode_outputs(const Exl2Layer& layer, std::int64_t first, std::int64_t cou
                    [&](std::size_t g, std::int64_t row, std::int64_t packed_row) {
                      decoder.decode(g, packed_row, tile.data() + row * columns, columns);
                    });
-    for (std::int64_t column = 0; column < columns; ++column) {
-      std::uint16_t* to = out.data() + (n + column) * layer.inputs;
-      for (std::int64_t i = 0; i < layer.inputs; ++i) {
-        to[i] = tile[layer.q_invperm[i] * columns + column];
+    // The rows of a piece of the inputs stay in the first-level cache for all columns.
+    for (std::int64_t begin = 0; begin < layer.inputs; begin += kBlockRows) {
+      for (std::int64_t column = 0; column < columns; ++column) {
+        std::uint16_t* to = out.data() + (n + column) * layer.inputs;
+        for (std::int64_t i = begin; i < begin + kBlockRows; ++i) {
+          to[i] = tile[layer.q_invperm[i] * columns + column];
+        }
       }
     }
   }

@@ -137,7 +137,10 @@ MeasuredOption measured_option(std::string desc, std::int64_t bits, std::int64_t
 
 Measurement parse_measurement_2023(std::string_view text, const std::string& name) {
   const JsonText json = parse_measurement_json(text, name);
-  const JsonNode root = json.root();
+  return measurement_2023_of(json.root());
+}
+
+Measurement measurement_2023_of(const JsonNode& root) {
   Measurement measurement;
   const JsonNode layers = root.at("measurement");
   if (!layers.is_array()) {

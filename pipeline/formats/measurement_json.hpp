@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <map>
 #include <string>
@@ -13,7 +12,10 @@
 
 namespace shardquant::formats {
 
-/// What both measurement schemas share: bounds, and how their parts are read and written.
+struct Measurement;
+struct Measurement2024;
+
+// What both measurement schemas share: bounds, and how their parts are read and written.
 
 inline constexpr std::int64_t kMaxMeasurementBytes = std::int64_t{1} << 30;
 inline constexpr std::int64_t kMaxNumel = std::int64_t{1} << 50;
@@ -26,6 +28,10 @@ inline constexpr double kMaxLayerBits = 0x1p52;  ///< sums of 1000 layers stay b
 /// Python writes, the message also names the field it stands in.
 /// @throws Failure(bad_data)
 JsonText parse_measurement_json(std::string_view text, const std::string& name);
+
+/// parse_measurement_2023 and parse_measurement_2024 of a text that is parsed already.
+Measurement measurement_2023_of(const JsonNode& root);
+Measurement2024 measurement_2024_of(const JsonNode& root);
 
 /// The list of bit widths of a recipe: 1 to 8 of them, each 1 to 16. @throws Failure(bad_data)
 std::vector<int> parse_bits(const JsonNode& node);

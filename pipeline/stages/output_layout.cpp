@@ -14,7 +14,8 @@ void add_linear(OutputLayout& output, const model::LinearLayer& layer,
         {layer.key + ".weight", formats::Dtype::f16, {layer.outputs, layer.inputs}});
     return;
   }
-  groups = kernels::cut_into_groups(*option, layer.inputs);
+  groups = layer.role == model::Role::head ? kernels::cut_head_into_groups(*option, layer.inputs)
+                                           : kernels::cut_into_groups(*option, layer.inputs);
   if (groups.empty()) {
     fail(ExitCode::internal, "{}: option {} does not exist for {} inputs", layer.key,
          kernels::describe(*option), layer.inputs);

@@ -63,6 +63,20 @@ TEST(QuantOption, DoesNotExistWhereTheLastSectionWouldBeNegative) {
   EXPECT_EQ(groups_per_width(exl2_2023_options()[3], 256), (std::vector<int>{4, 4, 0}));
 }
 
+TEST(QuantOption, HeadRecipesExistForEveryRowCount) {
+  const QuantOption six = *head_option(6);
+  EXPECT_EQ(cut_head_into_groups(six, 4096), cut_into_groups(six, 4096));
+  // 64 rows: ceil(9.6 / 32) = 1 group of 8 bits, the other of 6.
+  EXPECT_EQ(cut_head_into_groups(six, 64), (std::vector<RowGroup>{{0, 32, 8}, {32, 32, 6}}));
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
+    for (std::int64_t rows = 32; rows <= 512; rows += 32) {
+      const auto groups = cut_head_into_groups(*head_option(bits), rows);
+      ASSERT_FALSE(groups.empty());
+      EXPECT_EQ(groups.back().first_row + groups.back().rows, rows) << bits << ' ' << rows;
+    }
+  }
+}
+
 TEST(QuantOption, CountsStoredBitsWithThePermutation) {
   const auto groups =
       cut_into_groups(exl2_2023_options()[12], 64);  // two groups of 32 rows, 4 bits

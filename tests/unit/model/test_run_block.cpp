@@ -229,39 +229,29 @@ TEST_P(RunBlock, SameBytesForAnyThreadsAndNoTakerNeeded) {
 TEST_P(RunBlock, RangesAndPassesGiveTheBytesOfOneRange) {
   const Fixture fixture(small_model("llama"));
   const OpenedModel& opened = *fixture.opened;
-  // 111 rows of one token: batches of 4096, so no border; rows of 37 are cut at every row by force.
-  const auto evaluate = [&](model::RowRange range, std::int64_t hidden_bytes) {
+  constexpr std::int64_t kLong = 1500;
+  ASSERT_EQ(model::evaluation_batch_rows(kLong), 2);
+  make_tokens(fixture.directory.path() / "long.i32", 5 * kLong, fixture.options.vocab, 6);
+  const formats::TokenStream stream(fixture.directory.path() / "long.i32");
+  const auto losses_of = [&](std::int64_t first, std::int64_t count, std::int64_t hidden_bytes) {
     model::EvaluateSettings settings;
     settings.hidden_bytes = hidden_bytes;
-    std::vector<double> losses;
-    for (const auto& row : model::evaluate_rows(*backend, opened.description, opened.layout,
-                                                opened.weights, *fixture.stream, range, settings)) {
-      losses.push_back(row.nll);
-    }
-    return losses;
-  };
-  make_tokens(fixture.directory.path() / "long.i32", 5 * 2500, fixture.options.vocab, 6);
-  const formats::TokenStream long_stream(fixture.directory.path() / "long.i32");
-  ASSERT_EQ(model::evaluation_batch_rows(2500), 1);
-  ASSERT_EQ(model::evaluation_batch_rows(1000), 4);
-  const auto whole = evaluate({0, kRows, kLength}, 1 << 30);
-  EXPECT_EQ(whole.size(), 3u);
-
-  const auto rows_of = [&](std::int64_t first, std::int64_t count, std::int64_t hidden_bytes) {
-    model::EvaluateSettings settings;
-    settings.hidden_bytes = hidden_bytes;
+    std::vector<double> shares;
+    settings.progress = [&](double share) { shares.push_back(share); };
     std::vector<double> losses;
     for (const auto& row :
-         model::evaluate_rows(*backend, opened.description, opened.layout, opened.weights,
-                              long_stream, {first, count, 1000}, settings)) {
+         model::evaluate_rows(*backend, opened.description, opened.layout, opened.weights, stream,
+                              {first, count, kLong}, settings)) {
       losses.push_back(row.nll);
     }
+    EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()));
+    EXPECT_EQ(shares.back(), 1.0);
     return losses;
   };
-  const std::vector<double> one_pass = rows_of(0, 11, 1 << 30);
-  EXPECT_EQ(rows_of(0, 11, 1), one_pass);
-  std::vector<double> pieces = rows_of(0, 8, 1 << 30);
-  for (const double loss : rows_of(8, 3, 1)) pieces.push_back(loss);
+  const std::vector<double> one_pass = losses_of(0, 5, std::int64_t{1} << 30);
+  EXPECT_EQ(losses_of(0, 5, 1), one_pass);
+  std::vector<double> pieces = losses_of(0, 2, std::int64_t{1} << 30);
+  for (const double loss : losses_of(2, 3, 1)) pieces.push_back(loss);
   EXPECT_EQ(pieces, one_pass);
 }
 
@@ -324,6 +314,24 @@ TEST_P(RunBlock, AResidualStreamThatOverflowsIsRefusedNamingTheBlock) {
     EXPECT_EQ(failure.code(), ExitCode::bad_data);
     EXPECT_THAT(failure.what(), testing::HasSubstr("model.layers.1"));
   }
+}
+
+TEST(RunBlockBytes, FollowTheShapes) {
+  model::ModelDescription description;
+  description.hidden_size = 8;
+  description.heads = 2;
+  description.kv_heads = 1;
+  description.head_dim = 6;
+  description.intermediate_size = 10;
+  description.vocab_size = 50;
+  // Attention: 8 + 12 + 6 + 6 + 12 floats per token; the MLP needs less: 8 + 10 + 10. Table: 5 x 6.
+  EXPECT_EQ(model::run_block_workspace_bytes(description, 20, 5), 4 * (44 * 20 + 30));
+  description.intermediate_size = 100;
+  EXPECT_EQ(model::run_block_workspace_bytes(description, 20, 5), 4 * (208 * 20 + 30));
+  // At most the weights q 12x8, k 6x8, v 6x8, o 8x12, gate and up 100x8, down 8x100, biases, norms.
+  EXPECT_EQ(model::block_weight_bytes(description),
+            4 * (96 + 48 + 48 + 96 + 3 * 800 + (12 + 6 + 6 + 8 + 100 + 100 + 8) + 2 * 8 + 2 * 6));
+  EXPECT_EQ(model::run_head_workspace_bytes(description), 4 * 1024 * (8 + 50));
 }
 
 INSTANTIATE_FOR_BACKENDS(RunBlock);
