@@ -9,8 +9,8 @@ namespace shardquant::kernels {
 
 enum class DeviceKind { automatic, cpu, cuda };
 
-/// The back end for this rank. `automatic` takes a CUDA device where this build and machine have one.
-/// threads: host threads of the CPU back end, at least 1. reason: one line, why this back end.
+/// The back end for this rank. `automatic` takes a CUDA device where this build and machine have
+/// one. threads: host threads of the CPU back end, at least 1. reason: one line, why this back end.
 /// @throws BackendUnavailable for `cuda` where it is not built or no device is usable
 std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, std::string& reason);
 

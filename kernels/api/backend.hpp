@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,8 +20,8 @@ struct AttentionShape {
 };
 
 /// Every number the run computes on one device. Matrices are fp32, row major, in this back end's
-/// memory unless said otherwise. The calls are synchronous as seen by the host, results do not depend
-/// on the number of threads. Not thread safe: one back end per rank.
+/// memory unless said otherwise. The calls are synchronous as seen by the host, results do not
+/// depend on the number of threads. Not thread safe: one back end per rank.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -43,14 +42,20 @@ class Backend {
 
   // Forward pass; T tokens
 
-  /// out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight. x, out: [T, C], may be the same; weight: [1, C]
-  virtual void rms_norm(ConstMatrixView x, ConstMatrixView weight, float epsilon, MatrixView out) = 0;
+  /// out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight. x, out: [T, C], may be the same;
+  /// weight: [1, C]
+  virtual void rms_norm(ConstMatrixView x, ConstMatrixView weight, float epsilon,
+                        MatrixView out) = 0;
   /// out = x weight^T (+ bias). x: [T, K]; weight: [N, K]; bias: [1, N] or empty view; out: [T, N]
-  virtual void linear(ConstMatrixView x, ConstMatrixView weight, ConstMatrixView bias, MatrixView out) = 0;
-  /// Rotary embedding in place, Hugging Face's half-split layout: element i of a head is paired with
-  /// i + head_dim / 2. x: [T, heads * head_dim]; cosines, sines: [row_length, head_dim / 2];
+  virtual void linear(ConstMatrixView x, ConstMatrixView weight, ConstMatrixView bias,
+                      MatrixView out) = 0;
+  /// out = a b. a: [M, L]; b: [L, N]; out: [M, N]
+  virtual void multiply(ConstMatrixView a, ConstMatrixView b, MatrixView out) = 0;
+  /// Rotary embedding in place, Hugging Face's half-split layout: element i of a head is paired
+  /// with i + head_dim / 2. x: [T, heads * head_dim]; cosines, sines: [row_length, head_dim / 2];
   /// token t has position t mod row_length.
-  virtual void rotate(MatrixView x, std::int64_t heads, ConstMatrixView cosines, ConstMatrixView sines) = 0;
+  virtual void rotate(MatrixView x, std::int64_t heads, ConstMatrixView cosines,
+                      ConstMatrixView sines) = 0;
   /// Causal softmax(q k^T / sqrt(head_dim)) v within each row, grouped-query.
   /// q, out: [T, heads * head_dim]; k, v: [T, kv_heads * head_dim]
   virtual void causal_attention(ConstMatrixView q, ConstMatrixView k, ConstMatrixView v,
@@ -68,20 +73,24 @@ class Backend {
 
   // Quantizer (design.md section 3)
 
-  /// Upper triangle of hessian += x^T x. x: [T, K]; hessian: [K, K], below the diagonal untouched
-  virtual void accumulate_hessian(ConstMatrixView x, MatrixView hessian) = 0;
+  /// Upper triangle of hessian += scale x^T x. x: [T, K]; hessian: [K, K], below the diagonal
+  /// untouched
+  virtual void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian) = 0;
   /// Steps 1 to 3. hessian: [K, K], upper triangle read, consumed (its memory becomes the factor).
   /// @throws NumericalError when no damping makes it positive definite, or it holds NaN or infinity
   virtual HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) = 0;
-  /// W = permuted transpose of a stored weight: [N, K] -> [K, N], row k = column perm[k].
-  virtual Matrix permuted_transpose(const HostTensor& weight, std::span<const std::int32_t> perm) = 0;
-  /// Denominators for the errors of `weight` [K, N]. sketches: [B * sketch_rows, K] in permuted column
-  /// order, or empty; block r is rows [r * sketch_rows, (r + 1) * sketch_rows).
+  /// W = permuted transpose of a stored weight: [N, K] -> [K, N], row k = column perm[k], in the
+  /// layout that the calls below take (a back end may pad the stride; the padding is zero).
+  virtual Matrix permuted_transpose(const HostTensor& weight,
+                                    std::span<const std::int32_t> perm) = 0;
+  /// Denominators for the errors of `weight` [K, N]. sketches: [B * sketch_rows, K] in permuted
+  /// column order, or empty; block r is rows [r * sketch_rows, (r + 1) * sketch_rows).
   virtual WeightNorms weight_norms(ConstMatrixView weight, const HessianFactor& factor,
                                    ConstMatrixView sketches, std::int64_t sketch_rows) = 0;
   /// Error of every option on `weight` [K, N] permuted; each option is a list of groups covering
   /// [0, K). Shared beginnings are quantized once.
-  virtual std::vector<OptionError> measure_options(ConstMatrixView weight, const HessianFactor& factor,
+  virtual std::vector<OptionError> measure_options(ConstMatrixView weight,
+                                                   const HessianFactor& factor,
                                                    std::span<const std::vector<RowGroup>> options,
                                                    const QuantizerSettings& settings,
                                                    ConstMatrixView sketches,

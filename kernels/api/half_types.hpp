@@ -50,6 +50,8 @@ constexpr Half to_half(float value) {
 }
 
 /// `value` rounded to the nearest binary16 and back.
-constexpr float round_to_half(float value) { return to_float(to_half(value)); }
+constexpr float round_to_half(float value) {
+  return to_float(to_half(value));
+}
 
 }  // namespace shardquant::kernels

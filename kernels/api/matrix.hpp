@@ -1,8 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <utility>
 
 namespace shardquant::kernels {
 
@@ -30,8 +31,9 @@ using ConstMatrixView = BasicMatrixView<const float>;
 class Matrix {
  public:
   Matrix() = default;
-  Matrix(std::shared_ptr<float[]> data, std::int64_t rows, std::int64_t cols)
-      : data_(std::move(data)), rows_(rows), cols_(cols) {}
+  /// stride: elements from one row to the next, at least cols; data holds rows * stride.
+  Matrix(std::shared_ptr<float[]> data, std::int64_t rows, std::int64_t cols, std::int64_t stride)
+      : data_(std::move(data)), rows_(rows), cols_(cols), stride_(stride) {}
   Matrix(Matrix&&) = default;
   Matrix& operator=(Matrix&&) = default;
   Matrix(const Matrix&) = delete;
@@ -39,11 +41,12 @@ class Matrix {
 
   std::int64_t rows() const { return rows_; }
   std::int64_t cols() const { return cols_; }
-  std::int64_t bytes() const { return rows_ * cols_ * static_cast<std::int64_t>(sizeof(float)); }
+  std::int64_t stride() const { return stride_; }
+  std::int64_t bytes() const { return rows_ * stride_ * static_cast<std::int64_t>(sizeof(float)); }
   bool empty() const { return data_ == nullptr; }
 
-  MatrixView view() { return {data_.get(), rows_, cols_, cols_}; }
-  ConstMatrixView view() const { return {data_.get(), rows_, cols_, cols_}; }
+  MatrixView view() { return {data_.get(), rows_, cols_, stride_}; }
+  ConstMatrixView view() const { return {data_.get(), rows_, cols_, stride_}; }
   operator MatrixView() { return view(); }
   operator ConstMatrixView() const { return view(); }
 
@@ -51,6 +54,7 @@ class Matrix {
   std::shared_ptr<float[]> data_;  // its deleter belongs to the back end
   std::int64_t rows_ = 0;
   std::int64_t cols_ = 0;
+  std::int64_t stride_ = 0;
 };
 
 /// Element types a stored tensor can have.

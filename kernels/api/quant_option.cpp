@@ -9,30 +9,18 @@ namespace shardquant::kernels {
 
 std::span<const QuantOption> exl2_2023_options() {
   static const std::array<QuantOption, 24> kOptions = {{
-      {32, {3, 2}, {0.05, 0.95}},
-      {32, {3, 2}, {0.25, 0.75}},
-      {32, {4, 2}, {0.25, 0.75}},
-      {32, {4, 3, 2}, {0.1, 0.4, 0.5}},
-      {32, {4, 3}, {0.1, 0.9}},
-      {32, {6, 3}, {0.2, 0.8}},
-      {128, {3}, {1.0}},
-      {32, {3}, {1.0}},
-      {32, {4, 3}, {0.05, 0.95}},
-      {32, {4, 3}, {0.4, 0.6}},
-      {64, {4, 3}, {0.6, 0.4}},
-      {128, {4}, {1.0}},
-      {32, {4}, {1.0}},
-      {32, {5, 4}, {0.1, 0.9}},
-      {32, {6, 4}, {0.1, 0.9}},
-      {128, {5}, {1.0}},
-      {32, {6, 5}, {0.1, 0.9}},
-      {32, {8, 6, 5}, {0.05, 0.05, 0.9}},
-      {32, {6, 5}, {0.4, 0.6}},
-      {32, {8, 6, 5}, {0.1, 0.3, 0.6}},
-      {128, {6}, {1.0}},
-      {32, {6}, {1.0}},
-      {128, {8, 6}, {0.1, 0.9}},
-      {32, {8}, {1.0}},
+      {32, {3, 2}, {0.05, 0.95}}, {32, {3, 2}, {0.25, 0.75}},
+      {32, {4, 2}, {0.25, 0.75}}, {32, {4, 3, 2}, {0.1, 0.4, 0.5}},
+      {32, {4, 3}, {0.1, 0.9}},   {32, {6, 3}, {0.2, 0.8}},
+      {128, {3}, {1.0}},          {32, {3}, {1.0}},
+      {32, {4, 3}, {0.05, 0.95}}, {32, {4, 3}, {0.4, 0.6}},
+      {64, {4, 3}, {0.6, 0.4}},   {128, {4}, {1.0}},
+      {32, {4}, {1.0}},           {32, {5, 4}, {0.1, 0.9}},
+      {32, {6, 4}, {0.1, 0.9}},   {128, {5}, {1.0}},
+      {32, {6, 5}, {0.1, 0.9}},   {32, {8, 6, 5}, {0.05, 0.05, 0.9}},
+      {32, {6, 5}, {0.4, 0.6}},   {32, {8, 6, 5}, {0.1, 0.3, 0.6}},
+      {128, {6}, {1.0}},          {32, {6}, {1.0}},
+      {128, {8, 6}, {0.1, 0.9}},  {32, {8}, {1.0}},
   }};
   return kOptions;
 }
@@ -100,6 +88,23 @@ std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t ro
   for (std::size_t i = 0; i < counts.size(); ++i) {
     for (std::int64_t n = 0; n < counts[i]; ++n) {
       const std::int64_t size = std::min(group_size, rows - row);
+      groups.push_back({row, static_cast<int>(size), option.bits[i]});
+      row += size;
+    }
+  }
+  return groups;
+}
+
+std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows) {
+  std::vector<RowGroup> groups = cut_into_groups(option, rows);
+  if (!groups.empty()) return groups;
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < option.bits.size(); ++i) {
+    const double share = static_cast<double>(rows) * option.proportions[i];
+    const double wanted = std::min(share, static_cast<double>(rows - row));
+    const auto count = static_cast<std::int64_t>(std::ceil(wanted / option.group_size));
+    for (std::int64_t n = 0; n < count; ++n) {
+      const std::int64_t size = std::min<std::int64_t>(option.group_size, rows - row);
       groups.push_back({row, static_cast<int>(size), option.bits[i]});
       row += size;
     }

@@ -11,10 +11,10 @@ namespace shardquant::kernels {
 /// One way to spend bits on a linear layer: the recipe by which its K rows (inputs, most active
 /// first) are cut into groups of one bit width each (design.md section 3).
 struct QuantOption {
-  int group_size = 0;                ///< rows that share a scale: 32, 64 or 128
-  std::vector<int> bits;             ///< bit widths, widest first; each of 2 3 4 5 6 8
-  std::vector<double> proportions;   ///< share of the rows at each width, summing to 1
-  int scale_bits = 4;                ///< bits of a scale code
+  int group_size = 0;               ///< rows that share a scale: 32, 64 or 128
+  std::vector<int> bits;            ///< bit widths, widest first; each of 2 3 4 5 6 8
+  std::vector<double> proportions;  ///< share of the rows at each width, summing to 1
+  int scale_bits = 4;               ///< bits of a scale code
 
   friend bool operator==(const QuantOption&, const QuantOption&) = default;
 };
@@ -43,6 +43,12 @@ std::string describe(const QuantOption& option);
 /// @pre rows is a positive multiple of 32
 /// Source: bits_groups of ExLlamaV2 2f72437 (round half to even, integer division).
 std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t rows);
+
+/// The groups of the output head: cut_into_groups, and where that does not exist (few rows) ExLlamaV2's
+/// later rule, which always does: each section gets ceil(min(rows * proportion, rows left) / group_size)
+/// groups, the last group what is left (exl2-format.md section 4).
+/// @pre rows is a positive multiple of 32
+std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows);
 
 /// Bits of a [rows, cols] layer as the 2023 measurement file counts them: weights, per group 16
 /// (scale_max) + 32 (q_groups), 4-bit scale codes; without the 32 * rows of q_invperm.

@@ -10,7 +10,7 @@ namespace shardquant::kernels {
 
 /// Which scale the search and the quantization see (design.md section 3, step 5).
 enum class ScaleRounding {
-  reader,     ///< the scale the EXL2 reader rebuilds through its fp16 chain (exl2-format.md section 6)
+  reader,  ///< the scale the EXL2 reader rebuilds through its fp16 chain (exl2-format.md section 6)
   exl2_2023,  ///< the fp32 scale of ExLlamaV2 2f72437, which the reader does not quite reproduce
 };
 
@@ -23,12 +23,13 @@ struct QuantizerSettings {
   double shrink_high = 1.0;  ///< last scale factor tried
   int shrink_steps = 48;     ///< steps between them; steps + 1 factors are tried
   ScaleRounding scale_rounding = ScaleRounding::reader;
+  bool sort_inputs = true;  ///< rows in descending diag(H); false keeps them in the model's order
 };
 
 /// A damped Hessian in the form the sweep uses, in the back end's memory.
 /// H[perm, perm] + damp I = R R^T with R upper triangular, A = R diag(R)^-1 (unit upper).
 struct HessianFactor {
-  std::vector<std::int32_t> perm;  ///< [K] perm[k] = original row in place k, descending diag(H), stable
+  std::vector<std::int32_t> perm;  ///< [K] perm[k] = original row in place k, see sort_inputs
   Matrix unit_factor;              ///< A: [K, K] fp32 row major; below the diagonal unspecified
   std::vector<float> pivots;       ///< [K] diag(R)
   double damp = 0.0;               ///< total added to the diagonal
@@ -38,8 +39,8 @@ struct HessianFactor {
 
 /// What quantizing one layer with one option loses. Sums are taken in double.
 struct OptionError {
-  double damped_loss = 0.0;    ///< tr(E^T (H + damp I) E), E = W - dequantized, over the H given
-  double weight_error = 0.0;   ///< ||E||_F^2
+  double damped_loss = 0.0;   ///< tr(E^T (H + damp I) E), E = W - dequantized, over the H given
+  double weight_error = 0.0;  ///< ||E||_F^2
   std::int64_t flushed_groups = 0;  ///< groups, not all zero, whose stored scale underflows to zero
   std::vector<double> row_errors;   ///< ||S_r E||_F^2 per sketch block; empty without sketches
 
@@ -48,18 +49,19 @@ struct OptionError {
 
 /// A quantized layer before packing, in host memory. Stored (permuted) row order.
 struct QuantizedMatrix {
-  std::vector<RowGroup> groups;             ///< G groups covering K rows
-  std::vector<std::uint8_t> codes;          ///< [K, N] row major, q in [0, 2^bits)
-  std::vector<std::uint8_t> scale_codes;    ///< [G, N], c - 1 in 0..15
-  std::vector<std::uint16_t> scale_max;     ///< [G] fp16 bits of smax
+  std::vector<RowGroup> groups;           ///< G groups covering K rows
+  std::vector<std::uint8_t> codes;        ///< [K, N] row major, q in [0, 2^bits)
+  std::vector<std::uint16_t> values;      ///< [K, N] fp16 bits of the dequantized weights measured
+  std::vector<std::uint8_t> scale_codes;  ///< [G, N], c - 1 in 0..15
+  std::vector<std::uint16_t> scale_max;   ///< [G] fp16 bits of smax
   OptionError error;
 };
 
 /// Norms of the unquantized layer's output, the denominators of its options' errors.
 struct WeightNorms {
-  double damped = 0.0;             ///< tr(W^T (H + damp I) W)
-  double weight = 0.0;             ///< ||W||_F^2
-  std::vector<double> row_norms;   ///< ||S_r W||_F^2 per sketch block
+  double damped = 0.0;            ///< tr(W^T (H + damp I) W)
+  double weight = 0.0;            ///< ||W||_F^2
+  std::vector<double> row_norms;  ///< ||S_r W||_F^2 per sketch block
 
   double output(double damp) const { return damped - damp * weight; }
 };

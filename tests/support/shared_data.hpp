@@ -3,9 +3,10 @@
 #include <filesystem>
 #include <string>
 
-/// Skips the running test, by name of what is missing, where the shared data folder lacks `relative`.
-#define SKIP_WITHOUT_SHARED(relative)                                               \
-  if (!std::filesystem::exists(shardquant::tests::shared_path(relative)))           \
+/// Skips the running test, by name of what is missing, where the shared data folder lacks
+/// `relative`.
+#define SKIP_WITHOUT_SHARED(relative)                                     \
+  if (!std::filesystem::exists(shardquant::tests::shared_path(relative))) \
   GTEST_SKIP() << "shared data absent: " << shardquant::tests::shared_path(relative)
 
 namespace shardquant::tests {

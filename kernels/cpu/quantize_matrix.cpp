@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/cpu/column_sweep.hpp"
+#include "kernels/cpu/quantizer_kernels.hpp"
+
+namespace shardquant::kernels {
+
+namespace {
+
+bool comes_before(const RowGroup& a, const RowGroup& b) {
+  if (a.rows != b.rows) return a.rows < b.rows;
+  return a.bits < b.bits;
+}
+
+// Options in the order in which neighbours share the longest beginnings: depth first through the
+// tree of their group lists.
+std::vector<std::size_t> sharing_order(std::span<const std::vector<RowGroup>> options) {
+  std::vector<std::size_t> order(options.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::lexicographical_compare(options[a].begin(), options[a].end(), options[b].begin(),
+                                        options[b].end(), comes_before);
+  });
+  return order;
+}
+
+}  // namespace
+
+std::vector<OptionError> measure_options(ConstMatrixView weight, const HessianFactor& factor,
+                                         std::span<const std::vector<RowGroup>> options,
+                                         const QuantizerSettings& settings,
+                                         ConstMatrixView sketches, std::int64_t sketch_rows,
+                                         int threads, SweepTimes* times) {
+  ColumnSweep sweep(weight, factor, settings, threads);
+  std::vector<OptionError> errors(options.size());
+  const std::vector<RowGroup>* previous = nullptr;
+  std::size_t previous_index = 0;
+  for (const std::size_t index : sharing_order(options)) {
+    const std::vector<RowGroup>& groups = options[index];
+    if (previous != nullptr && groups == *previous) {
+      errors[index] = errors[previous_index];  // two recipes that cut to the same groups
+      continue;
+    }
+    errors[index] = sweep.run(groups, {});
+    errors[index].row_errors = sketched_norms(sketches, sketch_rows, sweep.difference(), threads);
+    previous = &groups;
+    previous_index = index;
+  }
+  if (times != nullptr) *times = sweep.times();
+  return errors;
+}
+
+QuantizedMatrix quantize_matrix(ConstMatrixView weight, const HessianFactor& factor,
+                                std::span<const RowGroup> groups, const QuantizerSettings& settings,
+                                int threads) {
+  QuantizedMatrix result;
+  result.groups.assign(groups.begin(), groups.end());
+  result.codes.resize(weight.rows * weight.cols);
+  result.values.resize(result.codes.size());
+  result.scale_codes.resize(groups.size() * weight.cols);
+  result.scale_max.resize(groups.size());
+  ColumnSweep sweep(weight, factor, settings, threads);
+  result.error = sweep.run(groups, {result.codes.data(), result.values.data(),
+                                    result.scale_codes.data(), result.scale_max.data()});
+  return result;
+}
+
+}  // namespace shardquant::kernels

@@ -1,0 +1,138 @@
+#include "pipeline/checkpoint/durable_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "pipeline/failure.hpp"
+
+namespace shardquant::checkpoint {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+void write_all(const Descriptor& file, const fs::path& path, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(file.get(), text.data(), text.size());
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      fail(ExitCode::io_error, "{}: cannot be written: {}", path.string(), std::strerror(errno));
+    }
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+  if (value_ >= 0) ::close(value_);
+}
+
+bool Descriptor::close() {
+  const int value = std::exchange(value_, -1);
+  // Linux frees the descriptor also when close() is interrupted, so it is never called twice.
+  return value < 0 || ::close(value) == 0 || errno == EINTR;
+}
+
+fs::path temporary_path(const fs::path& path) {
+  return path.string() + ".tmp." + std::to_string(::getpid());
+}
+
+void fail_creating(const fs::path& path, int error) {
+  const std::string name = path.string();
+  if (error == EACCES || error == EPERM) {
+    fail(ExitCode::no_permission, "{}: no permission to write there", name);
+  }
+  if (error == ENOENT || error == ENOTDIR || error == EROFS || error == EISDIR || error == EEXIST ||
+      error == ELOOP || error == ENAMETOOLONG) {
+    fail(ExitCode::cannot_create, "{}: cannot be created: {}", name, std::strerror(error));
+  }
+  fail(ExitCode::io_error, "{}: cannot be created: {}", name, std::strerror(error));
+}
+
+void fail_reading(const fs::path& path, int error) {
+  const std::string name = path.string();
+  if (error == ENOENT || error == ENOTDIR) fail(ExitCode::no_input, "{}: no such file", name);
+  if (error == EACCES || error == EPERM) {
+    fail(ExitCode::no_permission, "{}: no permission to read", name);
+  }
+  fail(ExitCode::io_error, "{}: cannot be read: {}", name, std::strerror(error));
+}
+
+Descriptor open_regular_file(const fs::path& path) {
+  // Without O_NONBLOCK opening a FIFO would wait for a writer.
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) fail_reading(path, errno);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) fail_reading(path, errno);
+  if (!S_ISREG(status.st_mode)) {
+    fail(ExitCode::bad_data, "{}: not a regular file", path.string());
+  }
+  return file;
+}
+
+void rename_durably(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    fail(ExitCode::io_error, "{}: cannot be renamed to {}: {}", from.string(),
+         to.filename().string(), std::strerror(errno));
+  }
+  sync_folder(folder_of(to));
+}
+
+void sync_folder(const fs::path& folder) {
+  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor.get() < 0) {
+    fail(ExitCode::io_error, "{}: cannot be opened to be flushed: {}", folder.string(),
+         std::strerror(errno));
+  }
+  // Some network file systems cannot flush folders; they order renamings themselves.
+  if (::fsync(descriptor.get()) != 0 && errno != EINVAL && errno != EINTR) {
+    fail(ExitCode::io_error, "{}: cannot be flushed to disk: {}", folder.string(),
+         std::strerror(errno));
+  }
+}
+
+void write_durably(const fs::path& path, std::string_view text) {
+  const fs::path temporary = temporary_path(path);
+  Descriptor file(
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666));
+  if (file.get() < 0) fail_creating(path, errno);
+  try {
+    write_all(file, path, text);
+    if (::fsync(file.get()) != 0 || !file.close()) {
+      fail(ExitCode::io_error, "{}: cannot be flushed to disk: {}", path.string(),
+           std::strerror(errno));
+    }
+    rename_durably(temporary, path);
+  } catch (const Failure&) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+}
+
+std::string read_whole(const fs::path& path, std::int64_t max_bytes) {
+  const Descriptor file = open_regular_file(path);
+  std::string text;
+  char buffer[1 << 14];
+  for (;;) {
+    const ssize_t count = ::read(file.get(), buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail_reading(path, errno);
+    if (count == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(count));
+    if (std::ssize(text) > max_bytes) {
+      fail(ExitCode::bad_data, "{}: longer than the {} bytes accepted here", path.string(),
+           max_bytes);
+    }
+  }
+}
+
+}  // namespace shardquant::checkpoint

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace shardquant::checkpoint {
+
+/// Owns a file descriptor and closes it at the end of life. Move only.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor();
+  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+
+  int get() const { return value_; }
+  /// Closes now; false, with errno set, where the system reports an error only here.
+  bool close();
+
+ private:
+  int value_;
+};
+
+/// PATH.tmp.PID: the name under which this process writes what will become `path`.
+std::filesystem::path temporary_path(const std::filesystem::path& path);
+
+/// Throws the Failure that goes with an errno of creating `path`: no_permission, cannot_create
+/// (no such folder, not a folder, read-only file system) or io_error (disk full and all else).
+[[noreturn]] void fail_creating(const std::filesystem::path& path, int error);
+
+/// Throws the Failure that goes with an errno of opening `path` for reading: no_input,
+/// no_permission, io_error.
+[[noreturn]] void fail_reading(const std::filesystem::path& path, int error);
+
+/// Opens a regular file for reading. @throws Failure: as fail_reading, bad_data when it is no
+/// regular file
+Descriptor open_regular_file(const std::filesystem::path& path);
+
+/// Renames `from` to `to`, replacing it, and makes that durable. @throws Failure(io_error)
+void rename_durably(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Makes creations, renamings and removals in a folder durable. @throws Failure(io_error)
+void sync_folder(const std::filesystem::path& folder);
+
+/// Writes a whole file: temporary name, fsync, rename, fsync of the folder. After a failure nothing
+/// is left under the temporary name and an older file is untouched.
+/// @throws Failure: cannot_create, no_permission, io_error
+void write_durably(const std::filesystem::path& path, std::string_view text);
+
+/// The whole of a regular file. @throws Failure as open_regular_file, bad_data beyond `max_bytes`
+std::string read_whole(const std::filesystem::path& path, std::int64_t max_bytes);
+
+}  // namespace shardquant::checkpoint

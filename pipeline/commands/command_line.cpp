@@ -1,0 +1,110 @@
+#include "pipeline/commands/command_line.hpp"
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/solve_command.hpp"
+#include "pipeline/failure.hpp"
+
+namespace shardquant::commands {
+
+namespace {
+
+using Action = std::function<void(comm::Communicator&)>;
+
+void add_run(CLI::App& app, const std::string& name, const std::string& text, LastStage last,
+             Action& action) {
+  auto arguments = std::make_shared<RunArguments>();
+  arguments->last = last;
+  CLI::App* command = app.add_subcommand(name, text);
+  command->add_option("JOB", arguments->job_file, "Job file (YAML, schema version 1)")->required();
+  command->add_option("-s,--set", arguments->overrides,
+                      "Override one setting, as allocate.bpw=3.5; may be repeated");
+  command->callback([arguments, &action] {
+    action = [arguments](comm::Communicator& comm) { run_job(comm, *arguments); };
+  });
+}
+
+void add_eval(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<EvalArguments>();
+  CLI::App* command =
+      app.add_subcommand("eval", "Perplexity of a plain or EXL2 model folder on tokens");
+  command->add_option("MODEL_DIR", arguments->model_dir)->required();
+  command->add_option("--tokens", arguments->tokens, "int32 stream, or safetensors with input_ids")
+      ->required();
+  command->add_option("--rows", arguments->rows, "Rows to use; 0: all there are")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--length", arguments->length, "Tokens of a row")
+      ->required()
+      ->check(CLI::Range(2, 1 << 20));
+  command->add_option("--threads", arguments->threads, "Host threads of a rank")
+      ->check(CLI::Range(1, 1024));
+  command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->callback([arguments, &action] {
+    action = [arguments](comm::Communicator& comm) { evaluate(comm, *arguments); };
+  });
+}
+
+void add_verify(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<VerifyArguments>();
+  CLI::App* command = app.add_subcommand("verify", "Strict check of an EXL2 folder");
+  command->add_option("MODEL_DIR", arguments->model_dir)->required();
+  command->add_option("--against", arguments->against,
+                      "Unquantized source folder: print the error of every layer's weights");
+  command->callback([arguments, &action] {
+    action = [arguments](comm::Communicator& comm) {
+      comm::on_root(comm, [&] { verify(*arguments); });
+    };
+  });
+}
+
+void add_inspect(CLI::App& app, Action& action) {
+  auto path = std::make_shared<std::string>();
+  CLI::App* command =
+      app.add_subcommand("inspect", "What a model folder, measurement, plan or state file holds");
+  command->add_option("PATH", *path)->required();
+  command->callback([path, &action] {
+    action = [path](comm::Communicator& comm) { comm::on_root(comm, [&] { inspect(*path); }); };
+  });
+}
+
+}  // namespace
+
+int run_command_line(comm::Communicator& comm, int argc, char** argv) {
+  CLI::App app("Mixed-bit EXL2 quantization of large language models over MPI ranks", "shardquant");
+  app.set_version_flag("--version", std::string(SHARDQUANT_VERSION));
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  mpirun -n 8 shardquant run job.yaml\n"
+      "  shardquant solve --measurement measurement.json --bpw 4.0 --print\n"
+      "  mpirun -n 8 shardquant eval out --tokens eval.i32 --length 2048");
+  Action action;
+  add_run(app, "run", "Everything: a Hugging Face folder in, an EXL2 folder out",
+          LastStage::quantize, action);
+  add_run(app, "measure", "Calibrate and measure; ends with measurement.json", LastStage::measure,
+          action);
+  add_run(app, "quantize",
+          "Allocate and quantize from what was measured, measuring what is missing",
+          LastStage::quantize, action);
+  add_eval(app, action);
+  add_verify(app, action);
+  add_inspect(app, action);
+  std::function<void()> solve_action;
+  add_solve_command(app, solve_action);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const bool is_help = error.get_exit_code() == 0;
+    if (comm.is_root()) app.exit(error);
+    return is_help ? 0 : static_cast<int>(ExitCode::usage);
+  }
+  if (action) action(comm);
+  if (solve_action) comm::on_root(comm, solve_action);
+  return 0;
+}
+
+}  // namespace shardquant::commands

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pipeline/comm/communicator.hpp"
+
+namespace shardquant::commands {
+
+/// How far `run` goes.
+enum class LastStage { measure, quantize };
+
+/// A job file and the settings given beside it.
+struct RunArguments {
+  std::string job_file;
+  std::vector<std::string> overrides;  ///< "allocate.bpw=3.5"
+  LastStage last = LastStage::quantize;
+};
+
+/// run, measure, quantize: calibrate, measure, allocate, quantize, write. Reuses what the work
+/// folder holds. @throws Failure
+void run_job(comm::Communicator& comm, const RunArguments& arguments);
+
+struct EvalArguments {
+  std::string model_dir;
+  std::string tokens;
+  std::int64_t rows = 0;  ///< 0: all there are
+  std::int64_t length = 0;
+  int threads = 1;
+  bool json = false;
+};
+
+/// Perplexity of a plain or EXL2 folder, rows dealt out over the ranks; printed by root.
+void evaluate(comm::Communicator& comm, const EvalArguments& arguments);
+
+struct VerifyArguments {
+  std::string model_dir;
+  std::string against;  ///< source folder; empty: structure alone
+};
+
+/// Strict check of an EXL2 folder, on root; with a source folder the error of every layer's
+/// weights.
+void verify(const VerifyArguments& arguments);
+
+/// What is in a model folder, measurement, plan or state file; on root.
+void inspect(const std::string& path);
+
+}  // namespace shardquant::commands

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "pipeline/config/run_config.hpp"
+#include "pipeline/config/settings_table.hpp"
+#include "pipeline/config/yaml_tree.hpp"
+
+namespace shardquant::config {
+
+/// Fills a RunConfig from a job file, then from overrides, by the rules of the settings table.
+class SettingsReader {
+ public:
+  /// `name` stands for the job file in messages. Relative paths are resolved against `folder`.
+  /// @throws Failure(config)
+  void apply_file(const YamlNode& root, const std::string& name,
+                  const std::filesystem::path& folder);
+
+  /// Applies "section.key=value"; the value is read as YAML. Relative paths are resolved against
+  /// the current folder. @throws Failure(config)
+  void apply_override(const std::string& text);
+
+  /// The job, once what is required was given and the settings fit together.
+  /// @throws Failure(config)
+  RunConfig finish() const;
+
+ private:
+  // Where a setting or a section was given: the start of a message about it.
+  using Places = std::map<std::string, std::string>;
+
+  void apply_version(const YamlNode& root);
+  void apply_entry(const YamlEntry& entry, const std::string& section);
+  void store(const Setting& setting, const YamlNode& node, const std::filesystem::path& folder,
+             const std::string& prefix);
+
+  RunConfig config_;
+  std::string name_;
+  std::filesystem::path folder_;
+  Places places_;
+};
+
+}  // namespace shardquant::config

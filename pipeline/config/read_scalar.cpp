@@ -1,0 +1,183 @@
+#include "pipeline/config/read_scalar.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+#include "pipeline/config/check_encoding.hpp"
+#include "pipeline/config/nearest_name.hpp"
+
+namespace shardquant::config {
+
+namespace {
+
+std::string kind_name(YamlNode::Kind kind) {
+  switch (kind) {
+    case YamlNode::Kind::null:
+      return "nothing";
+    case YamlNode::Kind::sequence:
+      return "a list";
+    case YamlNode::Kind::map:
+      return "a map";
+    case YamlNode::Kind::scalar:
+      break;
+  }
+  return "a value";
+}
+
+std::size_t count_digits(std::string_view text) {
+  std::size_t count = 0;
+  while (count < text.size() && text[count] >= '0' && text[count] <= '9') ++count;
+  return count;
+}
+
+std::string_view without_sign(std::string_view text) {
+  if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
+  return text;
+}
+
+bool has_leading_zero(std::string_view text) {
+  text = without_sign(text);
+  return text.size() > 1 && text[0] == '0' && count_digits(text) > 1;
+}
+
+bool is_integer(std::string_view text) {
+  text = without_sign(text);
+  return !text.empty() && count_digits(text) == text.size() && !has_leading_zero(text);
+}
+
+// The floats of YAML's core schema but for nan, inf and leading zeros: 4, 4.25, .07, 1e-5.
+bool is_real(std::string_view text) {
+  if (has_leading_zero(text)) return false;
+  text = without_sign(text);
+  const std::size_t whole = count_digits(text);
+  text.remove_prefix(whole);
+  std::size_t fraction = 0;
+  if (!text.empty() && text[0] == '.') {
+    fraction = count_digits(text.substr(1));
+    text.remove_prefix(1 + fraction);
+  }
+  if (whole + fraction == 0) return false;
+  if (text.empty()) return true;
+  if (text[0] != 'e' && text[0] != 'E') return false;
+  text = without_sign(text.substr(1));
+  return !text.empty() && count_digits(text) == text.size();
+}
+
+// What a text that looks like a number to some reader of YAML, but is none here, should be.
+std::string number_hint(std::string_view text) {
+  const std::string_view digits = without_sign(text);
+  const std::size_t letter = digits.starts_with('.') ? 1 : 0;
+  std::string word(digits.substr(letter, 8));
+  for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (word == "nan" || word == "inf" || word == "infinity") return "; it must be finite";
+  if (count_digits(digits) == 0) return "";
+  if (digits.find(':') != std::string_view::npos) return "; write it without colons";
+  if (digits.find('_') != std::string_view::npos) return "; write it without '_'";
+  if (word.starts_with("0x") || word.starts_with("0o") || word.starts_with("0b") ||
+      has_leading_zero(text)) {
+    return "; write it in decimal, without a leading zero";
+  }
+  return "";
+}
+
+void expect_scalar(const Setting& setting, const YamlNode& node) {
+  if (node.kind == YamlNode::Kind::scalar) return;
+  throw BadValue(
+      fmt::format("expects {}, found {}", allowed_values(setting), kind_name(node.kind)));
+}
+
+template <class Value>
+Value read_number(const Setting& setting, const YamlNode& node, bool well_formed) {
+  if (node.quoted) {
+    throw BadValue(fmt::format("expects {}, found the text {}; write it without quotes",
+                               allowed_values(setting), shown(node.text)));
+  }
+  if (!well_formed) {
+    throw BadValue(fmt::format("expects {}, found {}{}", allowed_values(setting), shown(node.text),
+                               number_hint(node.text)));
+  }
+  const char* first = node.text.data() + (node.text[0] == '+' ? 1 : 0);
+  Value value{};
+  const auto [stop, error] = std::from_chars(first, node.text.data() + node.text.size(), value);
+  if (error != std::errc()) {
+    throw BadValue(
+        fmt::format("{} is out of range; expects {}", shown(node.text), allowed_values(setting)));
+  }
+  return value;
+}
+
+template <class Value>
+void expect_range(const Setting& setting, Value value, Value least, Value most) {
+  if (value >= least && value <= most) return;
+  throw BadValue(fmt::format("{} is {}; expects {}", value,
+                             value < least ? "too small" : "too large", allowed_values(setting)));
+}
+
+// Turns one value of a RunConfig's setting; one overload per type of setting.
+struct StoreValue {
+  const Setting& setting;
+  const YamlNode& node;
+  const std::filesystem::path& folder;
+  RunConfig& config;
+
+  void operator()(const IntegerSetting& type) const {
+    const auto value = read_number<std::int64_t>(setting, node, is_integer(node.text));
+    expect_range(setting, value, type.least, type.most);
+    type.field(config) = value;
+  }
+
+  void operator()(const IntegerChoiceSetting& type) const {
+    const auto value = read_number<std::int64_t>(setting, node, is_integer(node.text));
+    if (std::find(type.values.begin(), type.values.end(), value) == type.values.end()) {
+      throw BadValue(fmt::format("expects {}, found {}", allowed_values(setting), value));
+    }
+    type.field(config) = value;
+  }
+
+  void operator()(const RealSetting& type) const {
+    const auto value = read_number<double>(setting, node, is_real(node.text));
+    expect_range(setting, value, type.least, type.most);
+    type.field(config) = value;
+  }
+
+  void operator()(const WordSetting& type) const {
+    if (std::find(type.words.begin(), type.words.end(), node.text) == type.words.end()) {
+      const std::string nearest = nearest_name(node.text, type.words);
+      throw BadValue(fmt::format("expects {}, found {}{}", allowed_values(setting),
+                                 shown(node.text),
+                                 nearest.empty() ? "" : "; did you mean " + nearest + "?"));
+    }
+    type.field(config) = node.text;
+  }
+
+  void operator()(const PathSetting& type) const {
+    if (node.text.empty()) throw BadValue("expects a path, found empty text");
+    if (!node.quoted && (node.text == "~" || node.text.starts_with("~/"))) {
+      throw BadValue("~ is not expanded here; write the path in full");
+    }
+    std::filesystem::path path = (folder / node.text).lexically_normal();
+    if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();
+    if (!is_plain_line(path.string())) {
+      throw BadValue(fmt::format("the path {} holds control characters or is not UTF-8",
+                                 shown(path.string())));
+    }
+    constexpr std::size_t kLongest = 4095;
+    if (path.string().size() > kLongest) {
+      throw BadValue(fmt::format("a path of {} bytes; at most {} are possible",
+                                 path.string().size(), kLongest));
+    }
+    type.field(config) = path;
+  }
+};
+
+}  // namespace
+
+void store_value(const Setting& setting, const YamlNode& node, const std::filesystem::path& folder,
+                 RunConfig& config) {
+  expect_scalar(setting, node);
+  std::visit(StoreValue{setting, node, folder, config}, setting.type);
+}
+
+}  // namespace shardquant::config

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace shardquant::config {
+
+/// A job as the YAML schema version 1 describes it, every value checked and every path absolute.
+/// Plain data; docs in configs/settings_reference.md.
+struct RunConfig {
+  std::int64_t version = 1;  ///< of the schema
+
+  struct Model {
+    std::filesystem::path path;
+  } model;
+
+  struct Calibration {
+    std::filesystem::path tokens;  ///< int32 stream, or safetensors with input_ids
+    std::int64_t rows = 0;
+    std::int64_t length = 0;
+    std::int64_t slice_rows = 8;  ///< rows of a slice, the unit of data parallelism
+  } calibration;
+
+  struct Measure {
+    std::string options = "exl2-2023";
+    std::string err_norm = "pooled";  ///< pooled, row_mean
+  } measure;
+
+  struct Quantizer {
+    double damping = 0.07;
+    double damping_floor = 1e-5;
+    std::int64_t damping_tries = 10;
+    double shrink_low = 0.75;
+    double shrink_high = 1.0;
+    std::int64_t shrink_steps = 48;
+    std::string scale_rounding = "reader";  ///< reader, exl2-2023
+  } quantizer;
+
+  struct Allocate {
+    double bpw = 4.0;
+    std::string objective = "sum";
+    std::int64_t head_bits = 6;  ///< 2 3 4 5 6 8, or 16: the head stays fp16
+  } allocate;
+
+  struct Quantize {
+    std::string hessians = "auto";  ///< auto, keep, recompute
+  } quantize;
+
+  struct Output {
+    std::filesystem::path dir;
+    std::int64_t shard_mib = 8192;
+  } output;
+
+  struct Work {
+    std::filesystem::path dir;
+  } work;
+
+  struct Device {
+    std::string kind = "auto";  ///< auto, cpu, cuda
+    std::int64_t threads = 1;
+  } device;
+};
+
+/// Reads and checks a job file and the overrides ("allocate.bpw=3.5") given on the command line.
+/// Overrides follow the rules of the file; of several for one setting the last counts. Relative
+/// paths are relative to the folder of the job file, those of overrides to the current one.
+/// @throws Failure(config) with `file:line:column: key: reason`, or `-s key=value: reason` for an
+/// override; Failure(no_input) if the file is missing
+RunConfig read_run_config(const std::filesystem::path& file,
+                          const std::vector<std::string>& overrides);
+
+/// The same from text; `name` stands for the file in messages, `folder` resolves relative paths.
+RunConfig parse_run_config(const std::string& text, const std::string& name,
+                           const std::filesystem::path& folder,
+                           const std::vector<std::string>& overrides);
+
+/// The job with every setting spelled out, as YAML; read back it gives the same text.
+std::string resolved_text(const RunConfig& config);
+
+}  // namespace shardquant::config

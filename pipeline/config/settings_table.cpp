@@ -1,0 +1,173 @@
+#include "pipeline/config/settings_table.hpp"
+
+#include <fmt/format.h>
+
+#include <type_traits>
+
+namespace shardquant::config {
+
+namespace {
+
+template <auto Section, auto Member>
+auto& at(RunConfig& config) {
+  return (config.*Section).*Member;
+}
+
+std::int64_t& version(RunConfig& config) {
+  return config.version;
+}
+
+std::vector<Setting> make_table() {
+  using C = RunConfig;
+  constexpr bool kRequired = true;
+  constexpr bool kHasDefault = false;
+  return {
+      {"version", IntegerChoiceSetting{version, {1}}, kRequired, "Version of this schema."},
+      {"model.path", PathSetting{at<&C::model, &C::Model::path>}, kRequired,
+       "Folder of the Hugging Face model: config.json and safetensors files."},
+      {"calibration.tokens", PathSetting{at<&C::calibration, &C::Calibration::tokens>}, kRequired,
+       "Calibration tokens: a stream of int32 (little endian), or safetensors with "
+       "`input_ids` [rows, length]."},
+      {"calibration.rows", IntegerSetting{at<&C::calibration, &C::Calibration::rows>, 1, 1 << 20},
+       kRequired, "Rows taken from the calibration tokens, from the start."},
+      {"calibration.length",
+       IntegerSetting{at<&C::calibration, &C::Calibration::length>, 2, 1 << 20}, kRequired,
+       "Tokens of a row."},
+      {"calibration.slice_rows",
+       IntegerSetting{at<&C::calibration, &C::Calibration::slice_rows>, 1, 1 << 16}, kHasDefault,
+       "Rows of a slice, the unit dealt out to the ranks. Results do not depend on the number of "
+       "ranks, but they do, in the last digits, on this."},
+      {"measure.options", WordSetting{at<&C::measure, &C::Measure::options>, {"exl2-2023"}},
+       kHasDefault, "Table of quantization options tried on every linear layer."},
+      {"measure.err_norm",
+       WordSetting{at<&C::measure, &C::Measure::err_norm>, {"pooled", "row_mean"}}, kHasDefault,
+       "Error of an option: `pooled` over all calibration rows, in closed form from the Hessian; "
+       "`row_mean`, the mean of the rows' ratios as ExLlamaV2 takes it."},
+      {"quantizer.damping", RealSetting{at<&C::quantizer, &C::Quantizer::damping>, 0.0, 10.0},
+       kHasDefault,
+       "Added to the diagonal of a Hessian, times its mean: 0.07 in ExLlamaV2 of 2023, 0.12 in "
+       "2024."},
+      {"quantizer.damping_floor",
+       RealSetting{at<&C::quantizer, &C::Quantizer::damping_floor>, 1e-12, 1e6}, kHasDefault,
+       "Least value added to the diagonal."},
+      {"quantizer.damping_tries",
+       IntegerSetting{at<&C::quantizer, &C::Quantizer::damping_tries>, 1, 100}, kHasDefault,
+       "Factorizations tried, each with the damping added once more."},
+      {"quantizer.shrink_low", RealSetting{at<&C::quantizer, &C::Quantizer::shrink_low>, 0.01, 2.0},
+       kHasDefault, "First factor of the scale search: 0.75 in ExLlamaV2 of 2023, 0.7 in 2024."},
+      {"quantizer.shrink_high",
+       RealSetting{at<&C::quantizer, &C::Quantizer::shrink_high>, 0.01, 2.0}, kHasDefault,
+       "Last factor of the scale search, at least `shrink_low`: 1 in 2023, 1.2 in 2024."},
+      {"quantizer.shrink_steps",
+       IntegerSetting{at<&C::quantizer, &C::Quantizer::shrink_steps>, 1, 1024}, kHasDefault,
+       "Steps between the two; one factor more is tried: 48 in 2023, 96 in 2024."},
+      {"quantizer.scale_rounding",
+       WordSetting{at<&C::quantizer, &C::Quantizer::scale_rounding>, {"reader", "exl2-2023"}},
+       kHasDefault,
+       "Scale that is searched and measured with: the one the `reader` of the file rebuilds, or "
+       "the unrounded one of `exl2-2023`."},
+      {"allocate.bpw", RealSetting{at<&C::allocate, &C::Allocate::bpw>, 1.0, 16.0}, kHasDefault,
+       "Bits per weight of the linear layers, head apart; never exceeded but by the objective "
+       "`exl2-2023`."},
+      {"allocate.objective",
+       WordSetting{at<&C::allocate, &C::Allocate::objective>,
+                   {"sum", "nll", "sum_squares", "log", "minimax_sum", "weighted", "exl2-2023"}},
+       kHasDefault,
+       "What the allocation minimizes over the layers: the `sum` of errors, `nll` = -sum "
+       "log(1 - err), `sum_squares`, `log` = sum log err, `minimax_sum` = the largest error, then "
+       "their sum, `weighted` = errors times layer weights; `exl2-2023` is ExLlamaV2's rule of "
+       "2023, not an optimum."},
+      {"allocate.head_bits",
+       IntegerChoiceSetting{at<&C::allocate, &C::Allocate::head_bits>, {2, 3, 4, 5, 6, 8, 16}},
+       kHasDefault, "Bits of the output head; 16 keeps it in fp16."},
+      {"quantize.hessians",
+       WordSetting{at<&C::quantize, &C::Quantize::hessians>, {"auto", "keep", "recompute"}},
+       kHasDefault,
+       "Hessians between measuring and quantizing: `keep` them in the work folder, `recompute` "
+       "them, or decide by their size."},
+      {"output.dir", PathSetting{at<&C::output, &C::Output::dir>}, kRequired,
+       "Folder of the quantized model."},
+      {"output.shard_mib", IntegerSetting{at<&C::output, &C::Output::shard_mib>, 1, 1 << 20},
+       kHasDefault, "Largest size of an output file, in MiB."},
+      {"work.dir", PathSetting{at<&C::work, &C::Work::dir>}, kRequired,
+       "Folder of the run's state: what a restart goes on from. All ranks must see it."},
+      {"device.kind", WordSetting{at<&C::device, &C::Device::kind>, {"auto", "cpu", "cuda"}},
+       kHasDefault, "Where the numbers are computed; `auto` takes a GPU where there is one."},
+      {"device.threads", IntegerSetting{at<&C::device, &C::Device::threads>, 1, 1024}, kHasDefault,
+       "Host threads of one rank."},
+  };
+}
+
+// "a", "a or b", "a, b or c"
+template <class Values>
+std::string either(const Values& values) {
+  std::string text;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) text += i + 1 == values.size() ? " or " : ", ";
+    text += fmt::format("{}", values[i]);
+  }
+  return text;
+}
+
+struct AllowedValues {
+  std::string operator()(const IntegerSetting& type) const {
+    return fmt::format("an integer from {} to {}", type.least, type.most);
+  }
+  std::string operator()(const IntegerChoiceSetting& type) const { return either(type.values); }
+  std::string operator()(const RealSetting& type) const {
+    return fmt::format("a number from {} to {}", type.least, type.most);
+  }
+  std::string operator()(const WordSetting& type) const { return either(type.words); }
+  std::string operator()(const PathSetting&) const { return "a path"; }
+};
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result + '"';
+}
+
+}  // namespace
+
+std::string Setting::section() const {
+  const std::size_t dot = path.find('.');
+  return dot == std::string::npos ? "" : path.substr(0, dot);
+}
+
+std::string Setting::key() const {
+  return path.substr(path.find('.') + 1);
+}
+
+const std::vector<Setting>& settings_table() {
+  static const std::vector<Setting> table = make_table();
+  return table;
+}
+
+const Setting* find_setting(std::string_view path) {
+  for (const Setting& setting : settings_table()) {
+    if (setting.path == path) return &setting;
+  }
+  return nullptr;
+}
+
+std::string allowed_values(const Setting& setting) {
+  return std::visit(AllowedValues{}, setting.type);
+}
+
+std::string value_text(const Setting& setting, const RunConfig& config) {
+  RunConfig copy = config;
+  return std::visit(
+      [&]<class Type>(const Type& type) {
+        if constexpr (std::is_same_v<Type, PathSetting>) {
+          return quoted(type.field(copy).string());
+        } else {
+          return fmt::format("{}", type.field(copy));
+        }
+      },
+      setting.type);
+}
+
+}  // namespace shardquant::config

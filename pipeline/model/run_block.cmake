@@ -1,0 +1,2 @@
+target_sources(pipeline_model PRIVATE
+  rope_table.cpp folder_weights.cpp run_block.cpp run_head.cpp evaluate_rows.cpp)

@@ -1,0 +1,116 @@
+#include "pipeline/report/progress.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <utility>
+
+namespace shardquant::report {
+
+namespace {
+
+constexpr double kSecondsBetweenLines = 30.0;
+constexpr double kSecondsBetweenDrawings = 0.2;
+
+std::string rate_text(double per_minute) {
+  if (!(per_minute > 0.0) || !std::isfinite(per_minute)) return "rate -";
+  if (per_minute < 1.0) return fmt::format("rate {:.1f}/h", per_minute * 60.0);
+  return fmt::format("rate {:.1f}/min", per_minute);
+}
+
+std::string with_note(std::string line, std::string_view note) {
+  if (note.empty()) return line;
+  return line.append("  ").append(note);
+}
+
+}  // namespace
+
+Progress::Progress(Log& log, std::string stage, std::int64_t items, double total_cost)
+    : log_(log),
+      stage_(std::move(stage)),
+      items_(items),
+      total_cost_(total_cost),
+      begin_(log.elapsed()),
+      exceptions_(std::uncaught_exceptions()),
+      last_written_(log.terminal() ? -kSecondsBetweenDrawings : begin_) {}
+
+Progress::~Progress() {
+  if (std::uncaught_exceptions() == exceptions_) finish();
+}
+
+void Progress::reuse(std::int64_t items, double cost) {
+  const std::lock_guard lock(mutex_);
+  done_ += items;
+  reused_ += items;
+  cost_done_ += cost;
+  cost_reused_ += cost;
+}
+
+void Progress::advance(double cost, std::string_view note) {
+  const std::lock_guard lock(mutex_);
+  done_ += 1;
+  cost_done_ += cost;
+  const double now = log_.elapsed();
+  const double pause = log_.terminal() ? kSecondsBetweenDrawings : kSecondsBetweenLines;
+  // The last item's line is the one of finish().
+  if (finished_ || done_ >= items_ || now - last_written_ < pause) return;
+  last_written_ = now;
+  const std::string text =
+      with_note(fmt::format("{}  {}  eta {}", counts(), rate_text(rate_per_minute()),
+                            clock_text(estimate_left())),
+                note);
+  if (log_.terminal()) {
+    log_.redraw(stage_, text);
+  } else {
+    log_.line(stage_, text);
+  }
+}
+
+void Progress::finish(std::string_view note) {
+  const std::lock_guard lock(mutex_);
+  if (finished_) return;
+  finished_ = true;
+  log_.line(stage_, with_note(fmt::format("{}  {}  took {}", counts(), rate_text(rate_per_minute()),
+                                          clock_text(log_.elapsed() - begin_)),
+                              note));
+}
+
+double Progress::fraction() const {
+  const std::lock_guard lock(mutex_);
+  return fraction_done();
+}
+
+double Progress::seconds_left() const {
+  const std::lock_guard lock(mutex_);
+  return estimate_left();
+}
+
+std::string Progress::counts() const {
+  // Rounded down, so that 100 % is said of complete phases alone.
+  const double percent = std::floor(fraction_done() * 1000.0) / 10.0;
+  const std::string total = std::to_string(items_);
+  return fmt::format("{:>{}}/{} {:5.1f}%", done_, total.size(), total, percent);
+}
+
+double Progress::fraction_done() const {
+  if (done_ >= items_) return 1.0;
+  const double fraction = total_cost_ > 0.0
+                              ? cost_done_ / total_cost_
+                              : static_cast<double>(done_) / static_cast<double>(items_);
+  return std::isfinite(fraction) ? std::clamp(fraction, 0.0, 0.9999) : 0.0;
+}
+
+double Progress::estimate_left() const {
+  if (done_ >= items_) return 0.0;
+  const double earned = cost_done_ - cost_reused_;
+  if (!(earned > 0.0)) return -1.0;
+  return (log_.elapsed() - begin_) * std::max(total_cost_ - cost_done_, 0.0) / earned;
+}
+
+double Progress::rate_per_minute() const {
+  return static_cast<double>(done_ - reused_) * 60.0 / (log_.elapsed() - begin_);
+}
+
+}  // namespace shardquant::report

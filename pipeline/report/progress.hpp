@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "pipeline/report/log.hpp"
+
+namespace shardquant::report {
+
+/// How far a phase is, with the time left told from the cost of the items rather than their number:
+/// `[00:41:07] quantize   312/560  55.7%  rate 7.9/min  eta 00:31:20`. Without a terminal at most
+/// one line per 30 s and one at the end, never a carriage return; on a terminal one redrawn line.
+/// Safe to use from several threads.
+class Progress {
+ public:
+  /// A phase of `items` items that cost `total_cost` together, in any unit; it begins now.
+  /// `log` must outlive it.
+  Progress(Log& log, std::string stage, std::int64_t items, double total_cost);
+  /// Calls finish() unless that was done or an exception is under way.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// Items that an earlier run left complete: they count as done but not for rate and time left.
+  void reuse(std::int64_t items, double cost);
+  /// One more item done; `note` goes to the end of the line, where one is written now.
+  void advance(double cost, std::string_view note = {});
+  /// Writes the last line, with the time the phase took. Later calls do nothing.
+  void finish(std::string_view note = {});
+
+  /// Part of the cost that is done, 0 to 1; 1 for a phase without items.
+  double fraction() const;
+  /// Seconds left by the cost done since the phase began; negative while unknown.
+  double seconds_left() const;
+
+ private:
+  std::string counts() const;
+  double fraction_done() const;
+  double estimate_left() const;
+  double rate_per_minute() const;
+
+  Log& log_;
+  const std::string stage_;
+  const std::int64_t items_;
+  const double total_cost_;
+  const double begin_;
+  const int exceptions_;
+  mutable std::mutex mutex_;
+  std::int64_t done_ = 0, reused_ = 0;
+  double cost_done_ = 0.0, cost_reused_ = 0.0;
+  double last_written_;
+  bool finished_ = false;
+};
+
+}  // namespace shardquant::report

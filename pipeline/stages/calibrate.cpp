@@ -1,0 +1,302 @@
+#include "pipeline/stages/calibrate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <numeric>
+
+#include "pipeline/failure.hpp"
+#include "pipeline/model/evaluate_rows.hpp"
+#include "pipeline/model/run_block.hpp"
+#include "pipeline/model/run_head.hpp"
+#include "pipeline/stages/row_sketch.hpp"
+
+namespace shardquant::stages {
+
+namespace {
+
+// A slice of this rank: its tokens and its hidden states.
+struct OwnSlice {
+  std::int64_t index = 0;
+  std::vector<std::int32_t> tokens;
+  kernels::Matrix hidden;  // [rows * length, hidden_size]
+};
+
+// What one slice adds to one Hessian group.
+struct Partial {
+  kernels::Matrix hessian;      // [K, K]
+  std::vector<float> sketches;  // [rows of the slice * kSketchRows, K]
+};
+
+// A group whose slices are being added up.
+struct Sum {
+  std::int64_t group = 0;
+  int owner = 0;
+  CalibratedGroup total;  // on the owner
+};
+
+class Calibration {
+ public:
+  Calibration(const RunContext& context, const CalibrationRequest& request)
+      : context_(context),
+        request_(request),
+        source_(context.model.layout, context.model.tensors),
+        slices_(context.slices),
+        batch_rows_(micro_batch_rows(context.slices)),
+        workspace_(context.backend, context.model.description, batch_rows_ * slices_.length,
+                   slices_.length) {
+    comm::on_all(context.comm, [&] { embed_own_slices(); });
+  }
+
+  // Forwards the blocks of a wave; returns the sums of its groups, complete on their owners.
+  std::vector<Sum> forward_wave(const Wave& wave);
+
+  std::optional<double> perplexity();
+
+ private:
+  void embed_own_slices();
+  void forward_block(std::int64_t block, std::vector<Sum>& sums);
+  void forward_slice(const model::BlockWeights& weights, OwnSlice& slice);
+  void forward_head(std::vector<Sum>& sums);
+  void head_of_slice(const model::HeadWeights& weights, OwnSlice& slice);
+  void start_partials(std::int64_t block, const OwnSlice* slice, const std::vector<Sum>& sums);
+  void take_input(std::int64_t group, std::int64_t first_row, kernels::ConstMatrixView x);
+  void finish_round(std::int64_t round, bool has_slice, std::vector<Sum>& sums, std::int64_t block);
+  OwnSlice* own_slice(std::int64_t round);
+  // The head is quantized with one recipe, not measured.
+  bool is_sketched(std::int64_t group) const {
+    return request_.sketches && group != context_.model.head_group();
+  }
+
+  const RunContext& context_;
+  const CalibrationRequest& request_;
+  model::FolderWeights source_;
+  Slices slices_;
+  std::int64_t batch_rows_;
+  model::BlockWorkspace workspace_;
+  std::vector<OwnSlice> own_;
+  std::map<std::int64_t, Partial> partials_;  // by group; reused from slice to slice of a block
+  std::vector<double> row_losses_;            // of own slices, in their order
+};
+
+void Calibration::embed_own_slices() {
+  const std::int64_t vocab = context_.model.description.vocab_size;
+  for (std::int64_t s = context_.comm.rank(); s < slices_.count(); s += context_.comm.size()) {
+    OwnSlice slice;
+    slice.index = s;
+    const std::int64_t rows = slices_.rows_of(s);
+    slice.tokens.resize(static_cast<std::size_t>(rows * slices_.length));
+    for (std::int64_t r = 0; r < rows; ++r) {
+      context_.tokens.read_row(s * slices_.slice_rows + r, vocab,
+                               std::span(slice.tokens)
+                                   .subspan(static_cast<std::size_t>(r * slices_.length),
+                                            static_cast<std::size_t>(slices_.length)));
+    }
+    slice.hidden =
+        context_.backend.allocate(rows * slices_.length, context_.model.description.hidden_size);
+    model::embed_tokens(context_.backend, source_, slice.tokens, slice.hidden);
+    own_.push_back(std::move(slice));
+  }
+}
+
+OwnSlice* Calibration::own_slice(std::int64_t round) {
+  const auto index = static_cast<std::size_t>(round);
+  return index < own_.size() ? &own_[index] : nullptr;
+}
+
+void Calibration::start_partials(std::int64_t block, const OwnSlice* slice,
+                                 const std::vector<Sum>& sums) {
+  if (slice == nullptr) return;
+  for (const Sum& sum : sums) {
+    const model::HessianGroup& group = context_.model.group(sum.group);
+    if (group.block != block) continue;
+    Partial& partial = partials_[sum.group];
+    if (partial.hessian.empty()) {
+      partial.hessian = context_.backend.allocate(group.inputs, group.inputs);
+    }
+    context_.backend.fill_zero(partial.hessian);
+    if (is_sketched(sum.group)) {
+      partial.sketches.assign(
+          static_cast<std::size_t>(slices_.rows_of(slice->index) * kSketchRows * group.inputs),
+          0.0f);
+    }
+  }
+}
+
+// first_row: of the calibration rows, that x begins with.
+void Calibration::take_input(std::int64_t group, std::int64_t first_row,
+                             kernels::ConstMatrixView x) {
+  const auto found = partials_.find(group);
+  if (found == partials_.end()) return;
+  const auto scale = static_cast<float>(2.0 / static_cast<double>(slices_.rows));
+  context_.backend.accumulate_hessian(x, scale, found->second.hessian);
+  if (!is_sketched(group)) return;
+  for (std::int64_t r = 0; r * slices_.length < x.rows; ++r) {
+    const std::int64_t in_slice = (first_row + r) % slices_.slice_rows;
+    sketch_row(context_.backend, first_row + r, kSketchRows,
+               x.row_range(r * slices_.length, slices_.length),
+               std::span(found->second.sketches)
+                   .subspan(static_cast<std::size_t>(in_slice * kSketchRows * x.cols),
+                            static_cast<std::size_t>(kSketchRows * x.cols)));
+  }
+}
+
+void Calibration::forward_slice(const model::BlockWeights& weights, OwnSlice& slice) {
+  const std::int64_t rows = slices_.rows_of(slice.index);
+  const std::int64_t first_group = weights.block * model::kGroupsPerBlock;
+  for (std::int64_t row = 0; row < rows; row += batch_rows_) {
+    const std::int64_t count = std::min(batch_rows_, rows - row);
+    const std::int64_t first_row = slice.index * slices_.slice_rows + row;
+    model::run_block(context_.backend, weights, context_.model.description,
+                     slice.hidden.view().row_range(row * slices_.length, count * slices_.length),
+                     workspace_, [&](std::int64_t group, kernels::ConstMatrixView x) {
+                       take_input(first_group + group, first_row, x);
+                     });
+  }
+}
+
+// Slice-ordered sums of every group of the block. Collective.
+void Calibration::finish_round(std::int64_t round, bool has_slice, std::vector<Sum>& sums,
+                               std::int64_t block) {
+  for (Sum& sum : sums) {
+    const model::HessianGroup& group = context_.model.group(sum.group);
+    if (group.block != block) continue;
+    const Partial* partial = has_slice ? &partials_.at(sum.group) : nullptr;
+    add_round_in_slice_order(
+        context_.comm, context_.backend, slices_, round, sum.owner, group.inputs,
+        partial ? partial->hessian.view() : kernels::ConstMatrixView{}, sum.total.hessian);
+    if (!is_sketched(sum.group)) continue;
+    collect_round_in_slice_order(
+        context_.comm, slices_, round, sum.owner, kSketchRows * group.inputs,
+        partial ? std::span(partial->sketches) : std::span<const float>{}, sum.total.sketches);
+  }
+}
+
+void Calibration::forward_block(std::int64_t block, std::vector<Sum>& sums) {
+  model::BlockWeights weights;
+  comm::on_all(context_.comm, [&] {
+    weights =
+        model::load_block_weights(context_.backend, source_, context_.model.description, block);
+  });
+  for (std::int64_t round = 0; round < slices_.rounds(context_.comm.size()); ++round) {
+    OwnSlice* slice = own_slice(round);
+    comm::on_all(context_.comm, [&] {
+      start_partials(block, slice, sums);
+      if (slice != nullptr) forward_slice(weights, *slice);
+    });
+    finish_round(round, slice != nullptr, sums, block);
+  }
+  partials_.clear();
+}
+
+void Calibration::head_of_slice(const model::HeadWeights& weights, OwnSlice& slice) {
+  const std::int64_t rows = slices_.rows_of(slice.index);
+  const auto length = static_cast<std::size_t>(slices_.length);
+  std::vector<std::int32_t> targets;
+  std::vector<double> losses;
+  if (request_.perplexity) {
+    targets.assign(slice.tokens.begin() + 1, slice.tokens.end());
+    targets.push_back(-1);
+    for (std::size_t t = length - 1; t < targets.size(); t += length) targets[t] = -1;
+    losses.resize(targets.size());
+  }
+  const std::int64_t first_row = slice.index * slices_.slice_rows;
+  model::run_head(
+      context_.backend, weights, context_.model.description, slice.hidden, targets, losses,
+      [&](kernels::ConstMatrixView x) { take_input(context_.model.head_group(), first_row, x); });
+  for (std::int64_t r = 0; request_.perplexity && r < rows; ++r) {
+    const auto begin = losses.begin() + r * slices_.length;
+    row_losses_.push_back(std::accumulate(begin, begin + slices_.length, 0.0));
+  }
+}
+
+void Calibration::forward_head(std::vector<Sum>& sums) {
+  const std::int64_t block = context_.model.description.layers;
+  model::HeadWeights weights;
+  comm::on_all(context_.comm, [&] {
+    weights = model::load_head_weights(context_.backend, source_, context_.model.layout);
+  });
+  for (std::int64_t round = 0; round < slices_.rounds(context_.comm.size()); ++round) {
+    OwnSlice* slice = own_slice(round);
+    comm::on_all(context_.comm, [&] {
+      start_partials(block, slice, sums);
+      if (slice != nullptr) head_of_slice(weights, *slice);
+    });
+    finish_round(round, slice != nullptr, sums, block);
+  }
+  partials_.clear();
+}
+
+std::vector<Sum> Calibration::forward_wave(const Wave& wave) {
+  std::vector<Sum> sums;
+  for (std::size_t i = 0; i < wave.groups.size(); ++i) {
+    Sum sum{wave.groups[i], wave.owners[i], {}};
+    if (sum.owner == context_.comm.rank()) {
+      const std::int64_t inputs = context_.model.group(sum.group).inputs;
+      sum.total.hessian = PackedHessian(inputs);
+      if (is_sketched(sum.group)) {
+        sum.total.sketches.resize(static_cast<std::size_t>(slices_.rows * kSketchRows * inputs));
+      }
+    }
+    sums.push_back(std::move(sum));
+  }
+  for (std::int64_t block = wave.first_block; block < wave.end_block; ++block) {
+    if (block < context_.model.description.layers) {
+      forward_block(block, sums);
+    } else {
+      forward_head(sums);
+    }
+  }
+  return sums;
+}
+
+std::optional<double> Calibration::perplexity() {
+  if (!request_.perplexity) return std::nullopt;
+  const auto parts = context_.comm.gather(std::as_bytes(std::span(row_losses_)));
+  double value = 0.0;
+  if (context_.comm.is_root()) {
+    // Rank p holds slices p, p + ranks, ...: back into the order of the rows before adding.
+    std::vector<std::size_t> taken(parts.size());
+    double sum = 0.0;
+    for (std::int64_t s = 0; s < slices_.count(); ++s) {
+      const auto rank = static_cast<std::size_t>(slices_.owner(s, context_.comm.size()));
+      for (std::int64_t r = 0; r < slices_.rows_of(s); ++r) {
+        double loss = 0.0;
+        std::memcpy(&loss, parts[rank].data() + taken[rank]++ * sizeof loss, sizeof loss);
+        sum += loss;
+      }
+    }
+    value = std::exp(sum / static_cast<double>(slices_.rows * (slices_.length - 1)));
+  }
+  context_.comm.broadcast(std::as_writable_bytes(std::span(&value, 1)));
+  return value;
+}
+
+}  // namespace
+
+std::int64_t micro_batch_rows(const Slices& slices) {
+  constexpr std::int64_t kTokens = 2048;
+  return std::clamp<std::int64_t>(kTokens / slices.length, 1, slices.slice_rows);
+}
+
+std::optional<double> calibrate(const RunContext& context, const CalibrationRequest& request,
+                                const GroupConsumer& consume) {
+  Calibration calibration(context, request);
+  const auto waves = plan_waves(context.model.layout, request.wanted, request.cost,
+                                context.comm.size(), request.perplexity);
+  for (const Wave& wave : waves) {
+    std::vector<Sum> sums = calibration.forward_wave(wave);
+    comm::on_all(context.comm, [&] {
+      for (Sum& sum : sums) {
+        if (sum.owner != context.comm.rank()) continue;
+        consume(context.model.group(sum.group), sum.total);
+        sum.total = {};
+      }
+    });
+    if (request.wave_done) request.wave_done(wave);
+  }
+  return calibration.perplexity();
+}
+
+}  // namespace shardquant::stages

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "pipeline/stages/measure_group.hpp"
+#include "pipeline/stages/plan_waves.hpp"
+#include "pipeline/stages/run_context.hpp"
+
+namespace shardquant::stages {
+
+/// What the forward pass over the calibration rows is to yield.
+struct CalibrationRequest {
+  std::vector<bool> wanted;                                ///< by Hessian group
+  bool sketches = false;                                   ///< for err_norm row_mean
+  bool perplexity = false;                                 ///< of the model on the calibration rows
+  std::function<double(const model::HessianGroup&)> cost;  ///< of working a group off
+  std::function<void(const Wave&)> wave_done;  ///< called when this rank has worked off its part
+};
+
+/// Called on the owner of a group when its Hessian is complete; returns when it is worked off.
+using GroupConsumer = std::function<void(const model::HessianGroup&, const CalibratedGroup&)>;
+
+/// Rows that go through a block together: as many as make about 2048 tokens, a part of a slice.
+std::int64_t micro_batch_rows(const Slices& slices);
+
+/// Forwards the calibration rows through the model, block by block, weights streamed, and hands
+/// every wanted group's Hessian to its owner's consumer, wave by wave (plan_waves). Collective.
+/// Hidden states stay with the rank that owns their slice. Returns the perplexity on all ranks
+/// where asked for.
+/// @throws Failure(bad_data) naming tensor or block where a value is NaN or infinite
+std::optional<double> calibrate(const RunContext& context, const CalibrationRequest& request,
+                                const GroupConsumer& consume);
+
+}  // namespace shardquant::stages

@@ -1,0 +1,63 @@
+#include "pipeline/stages/fingerprint_run.hpp"
+
+#include <fmt/format.h>
+
+#include "kernels/api/quant_option.hpp"
+#include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/xxh3.hpp"
+
+namespace shardquant::stages {
+
+namespace {
+
+std::string tensor_headers(const SourceModel& model) {
+  std::string text;
+  for (const formats::SafetensorsFile& file : model.folder.files()) {
+    text += fmt::format("{} {}\n", file.name(), file.file_bytes());
+    for (const formats::TensorInfo& tensor : file.tensors()) {
+      text += fmt::format("{} {} {} {}\n", tensor.name,
+                          formats::describe_tensor(tensor.dtype, tensor.shape), tensor.begin,
+                          tensor.end);
+    }
+  }
+  return text;
+}
+
+std::string option_table() {
+  std::string text;
+  for (const kernels::QuantOption& option : kernels::exl2_2023_options()) {
+    text += kernels::describe(option) + '\n';
+  }
+  return text;
+}
+
+std::string file_hash(const std::filesystem::path& path) {
+  constexpr std::int64_t kMostBytes = std::int64_t{1} << 36;
+  return checkpoint::xxh3_128_hex(checkpoint::read_whole(path, kMostBytes));
+}
+
+}  // namespace
+
+checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
+                                           const SourceModel& model) {
+  checkpoint::RunFingerprint fingerprint;
+  fingerprint.add("version", SHARDQUANT_VERSION);
+  fingerprint.add("model.config", checkpoint::xxh3_128_hex(model.description.config_text));
+  fingerprint.add("model.tensors", checkpoint::xxh3_128_hex(tensor_headers(model)));
+  fingerprint.add("calibration.tokens", file_hash(config.calibration.tokens));
+  fingerprint.add("calibration.rows", fmt::format("{}", config.calibration.rows));
+  fingerprint.add("calibration.length", fmt::format("{}", config.calibration.length));
+  fingerprint.add("calibration.slice_rows", fmt::format("{}", config.calibration.slice_rows));
+  fingerprint.add("measure.options", checkpoint::xxh3_128_hex(option_table()));
+  fingerprint.add("measure.err_norm", config.measure.err_norm);
+  fingerprint.add("quantizer.damping", fmt::format("{}", config.quantizer.damping));
+  fingerprint.add("quantizer.damping_floor", fmt::format("{}", config.quantizer.damping_floor));
+  fingerprint.add("quantizer.damping_tries", fmt::format("{}", config.quantizer.damping_tries));
+  fingerprint.add("quantizer.shrink_low", fmt::format("{}", config.quantizer.shrink_low));
+  fingerprint.add("quantizer.shrink_high", fmt::format("{}", config.quantizer.shrink_high));
+  fingerprint.add("quantizer.shrink_steps", fmt::format("{}", config.quantizer.shrink_steps));
+  fingerprint.add("quantizer.scale_rounding", config.quantizer.scale_rounding);
+  return fingerprint;
+}
+
+}  // namespace shardquant::stages

@@ -1,0 +1,125 @@
+#include "pipeline/stages/layer_state.hpp"
+
+#include <filesystem>
+#include <string>
+
+#include "pipeline/checkpoint/state_file.hpp"
+#include "pipeline/checkpoint/xxh3.hpp"
+#include "pipeline/failure.hpp"
+#include "pipeline/formats/exl2_layer.hpp"
+#include "pipeline/formats/folder_files.hpp"
+
+namespace shardquant::stages {
+
+namespace {
+
+constexpr const char* kLayerKind = "quantized layer";
+constexpr const char* kOutputKind = "published output";
+constexpr const char* kOutputName = "output";
+
+// A record speaks of one plan in one folder: another plan, or the same one written elsewhere, is
+// another.
+std::string output_fingerprint(const RunContext& context, const AllocatedModel& allocated) {
+  return context.fingerprint + ':' +
+         formats::content_hash(formats::plan_text(allocated.plan) + '\n' +
+                               allocated.output.plan.index_json + '\n' +
+                               context.config.output.dir.string());
+}
+
+std::int64_t tensors_of(const RunContext& context, const AllocatedModel& allocated,
+                        std::int64_t layer) {
+  const model::LinearLayer& info = context.model.layer(layer);
+  return std::ssize(formats::exl2_tensor_specs(
+      info.key, info.inputs, info.outputs, allocated.output.groups[static_cast<std::size_t>(layer)],
+      info.has_bias));
+}
+
+std::vector<std::int64_t> hashes_in_shards(const OutputFiles& files, std::int64_t first,
+                                           std::int64_t count) {
+  std::vector<std::int64_t> hashes;
+  for (std::int64_t i = first; i < first + count; ++i) {
+    checkpoint::Xxh3 hash(checkpoint::Xxh3::Width::bits_64);
+    hash.update(files.read(i));
+    hashes.push_back(static_cast<std::int64_t>(hash.digest_64()));
+  }
+  return hashes;
+}
+
+bool is_finished(const RunContext& context, const AllocatedModel& allocated, std::int64_t layer,
+                 const OutputFiles& files, const std::string& fingerprint) {
+  if (!allocated.quantized[static_cast<std::size_t>(layer)]) return false;
+  const auto path = context.work.quantized(context.model.layer(layer).key);
+  if (!checkpoint::state_file_is_valid(path, kLayerKind, fingerprint)) return false;
+  checkpoint::StateFileReader record(path, kLayerKind, fingerprint);
+  const std::int64_t first = allocated.output.first_of_linear[static_cast<std::size_t>(layer)];
+  return record.read<std::int64_t>("tensor_hashes") ==
+         hashes_in_shards(files, first, tensors_of(context, allocated, layer));
+}
+
+std::vector<std::string> shard_names(const AllocatedModel& allocated) {
+  std::vector<std::string> names;
+  for (const auto& shard : allocated.output.plan.shards) names.push_back(shard.file_name);
+  return names;
+}
+
+}  // namespace
+
+void save_layer(const RunContext& context, const AllocatedModel& allocated, std::int64_t layer,
+                const QuantizedLayer& quantized, const OutputFiles& files, std::int64_t first,
+                std::int64_t count) {
+  checkpoint::StateFileWriter record(context.work.quantized(context.model.layer(layer).key),
+                                     kLayerKind, output_fingerprint(context, allocated));
+  record.add_number("err", quantized.err);
+  record.add_integer("flushed_groups", quantized.flushed_groups);
+  record.write<std::int64_t>("tensor_hashes", hashes_in_shards(files, first, count));
+  record.commit();
+}
+
+std::vector<bool> find_finished_layers(const RunContext& context, const AllocatedModel& allocated,
+                                       const OutputFiles& files) {
+  const std::int64_t layers = std::ssize(context.model.layout.linear_layers);
+  const std::string fingerprint = output_fingerprint(context, allocated);
+  std::vector<std::byte> mine(static_cast<std::size_t>(layers));
+  comm::on_all(context.comm, [&] {
+    for (std::int64_t i = context.comm.rank(); i < layers; i += context.comm.size()) {
+      mine[static_cast<std::size_t>(i)] =
+          std::byte{is_finished(context, allocated, i, files, fingerprint)};
+    }
+  });
+  return comm::any_of_ranks(context.comm, mine);
+}
+
+void prepare_output(const RunContext& context, const AllocatedModel& allocated) {
+  const std::filesystem::path& folder = context.config.output.dir;
+  formats::require_safe_target(context.model.folder.path(), folder, shard_names(allocated),
+                               formats::Overwrite::no);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    fail(ExitCode::cannot_create, "{}: cannot create the output folder: {}", folder.string(),
+         error.message());
+  }
+  OutputFiles::create(folder, allocated.output, true);
+}
+
+bool output_is_published(const RunContext& context, const AllocatedModel& allocated) {
+  const auto path = context.work.quantized(kOutputName);
+  if (!checkpoint::state_file_is_valid(path, kOutputKind, output_fingerprint(context, allocated))) {
+    return false;
+  }
+  for (const auto& shard : allocated.output.plan.shards) {
+    std::error_code error;
+    const auto bytes =
+        std::filesystem::file_size(context.config.output.dir / shard.file_name, error);
+    if (error || bytes != static_cast<std::uintmax_t>(shard.file_bytes)) return false;
+  }
+  return true;
+}
+
+void mark_published(const RunContext& context, const AllocatedModel& allocated) {
+  checkpoint::StateFileWriter record(context.work.quantized(kOutputName), kOutputKind,
+                                     output_fingerprint(context, allocated));
+  record.commit();
+}
+
+}  // namespace shardquant::stages

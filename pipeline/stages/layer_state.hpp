@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "pipeline/stages/allocate_bits.hpp"
+#include "pipeline/stages/output_files.hpp"
+#include "pipeline/stages/quantize_layer.hpp"
+
+namespace shardquant::stages {
+
+// What is known of quantized layers, in the work folder: the bytes themselves lie in the output's
+// shards.
+
+/// Records that a layer's tensors are in the partial shards, with their hashes, read back from
+/// there. first, count: its tensors in layout order. @throws Failure(io_error)
+void save_layer(const RunContext& context, const AllocatedModel& allocated, std::int64_t layer,
+                const QuantizedLayer& quantized, const OutputFiles& files, std::int64_t first,
+                std::int64_t count);
+
+/// By linear layer: whether a record of this run, plan and output folder is there and the shard's
+/// bytes agree with it. Every rank checks its share, all get the whole answer. Collective.
+std::vector<bool> find_finished_layers(const RunContext& context, const AllocatedModel& allocated,
+                                       const OutputFiles& files);
+
+/// Root: creates output folder and partial shards, or keeps those of an interrupted run of the same
+/// plan.
+/// @throws Failure(cannot_create) where the folder holds another model, and as OutputFiles::create
+void prepare_output(const RunContext& context, const AllocatedModel& allocated);
+
+/// Root: whether a run of this plan finished this output folder and its shards are all there.
+bool output_is_published(const RunContext& context, const AllocatedModel& allocated);
+/// Root: records that the output is complete.
+void mark_published(const RunContext& context, const AllocatedModel& allocated);
+
+}  // namespace shardquant::stages

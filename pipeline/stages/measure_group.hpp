@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/api/backend.hpp"
+#include "pipeline/stages/packed_hessian.hpp"
+#include "pipeline/stages/source_model.hpp"
+
+namespace shardquant::stages {
+
+/// What calibration gives for one Hessian group.
+struct CalibratedGroup {
+  PackedHessian hessian;        ///< 2 X^T X / rows
+  std::vector<float> sketches;  ///< [rows * kSketchRows, K] for err_norm row_mean, else empty
+};
+
+/// Random projections of a calibration row's inputs that stand in for them in the row's error:
+/// ||Omega X E|| / ||Omega X W|| tracks ||X E|| / ||X W|| to about 1 % (performance.md section 0).
+inline constexpr std::int64_t kSketchRows = 16;
+
+/// Errors of the options of one group's layers, and how its Hessian behaved.
+struct GroupMeasurement {
+  std::int64_t group = 0;
+  double damp = 0.0;
+  std::int64_t damping_tries = 0;
+  std::int64_t dead_inputs = 0;
+  double seconds = 0.0;      ///< this item took; for the balance, not for results
+  std::int64_t options = 0;  ///< of the table
+  std::vector<double> err;   ///< [layers, options], NaN where the option does not exist
+  std::vector<std::int64_t> flushed_groups;  ///< [layers, options]
+
+  std::vector<std::byte> to_bytes() const;
+  /// Inverse of to_bytes; takes its part off the front of `bytes`.
+  static GroupMeasurement from_bytes(std::span<const std::byte>& bytes);
+};
+
+/// How errors are taken from the sweep (design.md section 3, step 6).
+enum class ErrNorm {
+  pooled,    ///< sqrt(tr(E^T H E) / tr(W^T H W)), closed form
+  row_mean,  ///< mean over calibration rows of ||X_r E|| / ||X_r W||, from sketches
+};
+
+/// Factors the Hessian once and measures all options of all layers of the group.
+/// @throws Failure(bad_data) naming the layer, where weight or Hessian hold NaN or cannot be
+/// factored
+GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& model,
+                               std::int64_t group, const CalibratedGroup& calibrated,
+                               std::span<const kernels::QuantOption> options,
+                               const kernels::QuantizerSettings& settings, ErrNorm norm);
+
+/// Factors a group's Hessian; the permutation applies to all its layers.
+/// @throws Failure(bad_data) naming the group
+kernels::HessianFactor factor_group(kernels::Backend& backend, const SourceModel& model,
+                                    std::int64_t group, const PackedHessian& hessian,
+                                    const kernels::QuantizerSettings& settings);
+
+}  // namespace shardquant::stages

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "pipeline/formats/measurement_file.hpp"
+#include "pipeline/stages/run_context.hpp"
+
+namespace shardquant::stages {
+
+/// Calibrates and measures every option of every linear layer, reusing what the work folder holds,
+/// gathers all records on root and writes measurement.json there. keep_hessians: leave them for
+/// quantize_model. Returns the measurement on root, an empty one elsewhere. Collective.
+formats::Measurement measure_model(const RunContext& context, bool keep_hessians);
+
+/// Whether Hessians are to be kept: as the setting says; `auto` keeps them where they take at most
+/// half of the space that is free in the work folder. The same on all ranks. Collective.
+bool decide_keep_hessians(const RunContext& context);
+
+}  // namespace shardquant::stages

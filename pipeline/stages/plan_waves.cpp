@@ -1,0 +1,37 @@
+#include "pipeline/stages/plan_waves.hpp"
+
+#include <algorithm>
+
+#include "pipeline/comm/assign_work.hpp"
+
+namespace shardquant::stages {
+
+std::vector<Wave> plan_waves(const model::ModelLayout& layout, const std::vector<bool>& wanted,
+                             const std::function<double(const model::HessianGroup&)>& cost,
+                             int ranks, bool all_blocks) {
+  std::int64_t end_block = all_blocks ? layout.groups.back().block + 1 : 0;
+  for (const model::HessianGroup& group : layout.groups) {
+    if (wanted[static_cast<std::size_t>(group.index)]) {
+      end_block = std::max(end_block, group.block + 1);
+    }
+  }
+  std::vector<double> load(static_cast<std::size_t>(ranks));
+  std::vector<Wave> waves;
+  for (std::int64_t first = 0; first < end_block; first += ranks) {
+    Wave wave;
+    wave.first_block = first;
+    wave.end_block = std::min<std::int64_t>(first + ranks, end_block);
+    std::vector<double> costs;
+    for (const model::HessianGroup& group : layout.groups) {
+      const bool inside = group.block >= wave.first_block && group.block < wave.end_block;
+      if (!inside || !wanted[static_cast<std::size_t>(group.index)]) continue;
+      wave.groups.push_back(group.index);
+      costs.push_back(cost(group));
+    }
+    wave.owners = comm::assign_work(costs, load);
+    waves.push_back(std::move(wave));
+  }
+  return waves;
+}
+
+}  // namespace shardquant::stages

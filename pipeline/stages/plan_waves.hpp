@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "pipeline/model/model_description.hpp"
+
+namespace shardquant::stages {
+
+/// Consecutive blocks whose Hessians are gathered and worked off before the forward pass goes on.
+struct Wave {
+  std::int64_t first_block = 0;
+  std::int64_t end_block = 0;        ///< one beyond the last; the head counts as block `layers`
+  std::vector<std::int64_t> groups;  ///< wanted Hessian groups, in module order
+  std::vector<int> owners;           ///< rank that sums and works off each of them
+};
+
+/// Cuts the model into waves of as many blocks as there are ranks, so that each rank has about one
+/// block's Hessians to hold whatever the size of model and cluster, and deals every wave's groups
+/// out by cost; load carries over, so that what one wave leaves uneven the next evens out. Pure.
+/// wanted: by group index; waves after the last wanted group are left out (unless all_blocks).
+std::vector<Wave> plan_waves(const model::ModelLayout& layout, const std::vector<bool>& wanted,
+                             const std::function<double(const model::HessianGroup&)>& cost,
+                             int ranks, bool all_blocks);
+
+}  // namespace shardquant::stages

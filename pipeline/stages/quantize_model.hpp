@@ -1,0 +1,14 @@
+#pragma once
+
+#include "pipeline/stages/allocate_bits.hpp"
+#include "pipeline/stages/run_context.hpp"
+
+namespace shardquant::stages {
+
+/// Quantizes every layer as planned and writes the output folder, the work dealt out over the ranks
+/// by cost; from the Hessians kept in the work folder where they all are there, else from a second
+/// forward pass. Layers that an interrupted run of the same plan left complete in the partial
+/// shards are kept; a finished output is left as it is. Collective.
+void quantize_model(const RunContext& context, const AllocatedModel& allocated);
+
+}  // namespace shardquant::stages

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "kernels/api/backend.hpp"
+#include "pipeline/checkpoint/work_folder.hpp"
+#include "pipeline/comm/communicator.hpp"
+#include "pipeline/config/run_config.hpp"
+#include "pipeline/formats/token_stream.hpp"
+#include "pipeline/report/events.hpp"
+#include "pipeline/report/log.hpp"
+#include "pipeline/stages/source_model.hpp"
+#include "pipeline/stages/sum_over_slices.hpp"
+
+namespace shardquant::stages {
+
+/// Everything a stage works with, passed down as one value; the same on all ranks but for `comm`,
+/// `backend` and the two reporters, which only root's do anything.
+struct RunContext {
+  comm::Communicator& comm;
+  kernels::Backend& backend;
+  const config::RunConfig& config;
+  const SourceModel& model;
+  const formats::TokenStream& tokens;
+  const checkpoint::WorkFolder& work;
+  report::Log& log;
+  report::EventLog& events;
+
+  std::string fingerprint;  ///< of all that the results depend on
+  Slices slices;
+  kernels::QuantizerSettings settings;
+  std::span<const kernels::QuantOption> options;
+};
+
+}  // namespace shardquant::stages

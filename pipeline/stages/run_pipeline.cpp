@@ -1,0 +1,17 @@
+#include "pipeline/stages/run_pipeline.hpp"
+
+#include "pipeline/stages/allocate_bits.hpp"
+#include "pipeline/stages/measure_model.hpp"
+#include "pipeline/stages/quantize_model.hpp"
+
+namespace shardquant::stages {
+
+void run_pipeline(const RunContext& context, bool measure_only) {
+  const bool keep_hessians = decide_keep_hessians(context);
+  const formats::Measurement measurement = measure_model(context, keep_hessians);
+  if (measure_only) return;
+  const AllocatedModel allocated = allocate_bits(context, measurement);
+  quantize_model(context, allocated);
+}
+
+}  // namespace shardquant::stages

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "pipeline/stages/output_files.hpp"
+#include "pipeline/stages/run_context.hpp"
+
+namespace shardquant::stages {
+
+/// Writes what is not quantized (embedding, norms, a head kept in fp16) as F16, dealt out to the
+/// ranks by bytes. Collective in that every rank takes its share.
+/// @throws Failure(bad_data) where a value is NaN, infinite or beyond fp16
+void write_plain_tensors(const RunContext& context, const OutputLayout& layout,
+                         const OutputFiles& files);
+
+/// Root, when all tensors of all ranks are durable: gives the shards their names and writes index,
+/// config.json, measurement.json, plan.json and the source's companion files beside them.
+void publish_model(const RunContext& context, const OutputLayout& layout, double achieved_bpw);
+
+}  // namespace shardquant::stages
