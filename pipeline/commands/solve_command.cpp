@@ -150,7 +150,7 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
 
   command.add_option("--objective", arguments.objective, "What is minimized")
       ->check(CLI::IsMember(allocation::objective_names()));
-  command->add_option("--tolerance", arguments.tolerance, "Relative gap at which the proof may end")
+  command.add_option("--tolerance", arguments.tolerance, "Relative gap at which the proof may end")
       ->check(CLI::Range(0.0, 1.0));
   const auto add_rule = [&command](const char* name, std::vector<std::string>& rules,
                                    const char* text) {

@@ -64,9 +64,13 @@ LayerMeasurement parse_layer(const JsonNode& node) {
   return naming_layer(layer.key, [&] {
     layer.numel = node.integer("numel", 1, kMaxNumel);
     const JsonNode options = node.at("options");
+    std::set<std::string> descs;
     if (!options.is_array() || options.size() == 0) options.refuse("must be a list of options");
     for (std::int64_t i = 0; i < options.size(); ++i) {
       layer.options.push_back(parse_option(options.at(i), layer.numel));
+      if (!descs.insert(layer.options.back().desc).second) {
+        options.at(i).at("desc").refuse("is given twice in this layer");
+      }
     }
     layer.best_option_max = parse_best(node, "best_option_max", layer);
     layer.best_option = parse_best(node, "best_option", layer);
