@@ -4,6 +4,7 @@
 
 #include "pipeline/stages/output_files.hpp"
 #include "pipeline/stages/output_layout.hpp"
+#include "pipeline/stages/source_model.hpp"
 #include "tests/support/make_model.hpp"
 #include "tests/support/temp_directory.hpp"
 
@@ -23,7 +24,7 @@ TEST(OutputLayout, PlacesDoNotOverlapAndBitsAgreeWithTheFormula) {
   }
   choices.push_back(nullptr);  // the head stays fp16
 
-  const OutputLayout layout = lay_out_output(model, choices, 8192);
+  const OutputLayout layout = lay_out_output(model.layout, choices, 8192);
   std::set<std::string> names;
   for (const auto& tensor : layout.tensors) EXPECT_TRUE(names.insert(tensor.name).second);
   EXPECT_TRUE(names.contains("lm_head.weight"));
@@ -46,7 +47,7 @@ TEST(OutputFiles, WhatRanksWriteInPlaceIsThereUnderItsNameAfterPublishing) {
   const SourceModel model(folder.path() / "model");
   std::vector<const kernels::QuantOption*> choices(model.layout.linear_layers.size(),
                                                    &kernels::exl2_2023_options()[12]);
-  const OutputLayout layout = lay_out_output(model, choices, 8192);
+  const OutputLayout layout = lay_out_output(model.layout, choices, 8192);
   const auto target = folder.path() / "out";
   std::filesystem::create_directories(target);
   OutputFiles::create(target, layout, true);
