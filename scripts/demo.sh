@@ -11,6 +11,7 @@ program=$build/pipeline/shardquant
 out=$build/demo/out-$bpw
 work=$build/demo/work
 rm -rf "$out"
+mkdir -p "$build/demo"
 
 ranks=(mpirun -n 2 --oversubscribe)
 if [[ $(id -u) -eq 0 ]]; then ranks+=(--allow-run-as-root); fi
