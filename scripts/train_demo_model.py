@@ -10,8 +10,8 @@ the same file. --check prints the table of round-to-nearest perplexities of the 
 already there.
 
 The model in the repository: 3000 steps of 2048 tokens, loss 0.441 at the end, about a quarter of an
-hour of one idle AVX-512 core with PyTorch 1.13. Perplexity on eval.i32, weights of the decoder layers
-rounded to nearest in groups of 128 inputs:
+hour of one idle AVX-512 core with PyTorch 1.13. Perplexity on eval.i32, weights of the decoder
+layers rounded to nearest in groups of 128 inputs:
 
     bits         fp16       8       6       5       4       3       2
     perplexity 1.5561  1.5561  1.5565  1.5568  1.5602  1.5831  2.5096
