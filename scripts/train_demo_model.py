@@ -6,9 +6,15 @@
 A Llama of hidden 256, 2 layers, 8 heads, 4 key/value heads, ffn 768, separate head, over a
 vocabulary of 512 (bytes and words), trained on the text of demo_corpus.py. Needs only PyTorch
 (Debian: python3-torch, libopenblas0-pthread). One core, seeded: the same machine and library give
-the same file. --check prints the table of round-to-nearest perplexities of the model that is already there.
+the same file. --check prints the table of round-to-nearest perplexities of the model that is
+already there.
 
-MEASURED
+The model in the repository: 3000 steps of 2048 tokens, loss 0.441 at the end, about a quarter of an
+hour of one idle AVX-512 core with PyTorch 1.13. Perplexity on eval.i32, weights of the decoder layers
+rounded to nearest in groups of 128 inputs:
+
+    bits         fp16       8       6       5       4       3       2
+    perplexity 1.5561  1.5561  1.5565  1.5568  1.5602  1.5831  2.5096
 """
 
 import argparse
@@ -176,9 +182,9 @@ def read_safetensors(path):
 
 def tokenizer_note():
     words = (word.decode() for word in make_vocabulary().words)
-    return ("Tokens 0..255 are bytes; token 1 begins every document, a newline ends it. Tokens from\n"
-            "256 on are the words below, in quotes, with the blank before them. Text is cut into\n"
-            "words and single characters; a word that is not in the list is spelled in bytes.\n\n"
+    return ("Tokens 0..255 are bytes; token 1 begins every document, a newline ends it. Tokens\n"
+            "from 256 on are the words below, in quotes, with the blank before them. Text is cut\n"
+            "into words and single characters; a word not in the list is spelled in bytes.\n\n"
             + "".join(f'"{word}"\n' for word in words))
 
 

@@ -44,9 +44,9 @@ std::string describe(const QuantOption& option);
 /// Source: bits_groups of ExLlamaV2 2f72437 (round half to even, integer division).
 std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t rows);
 
-/// The groups of the output head: cut_into_groups, and where that does not exist (few rows) ExLlamaV2's
-/// later rule, which always does: each section gets ceil(min(rows * proportion, rows left) / group_size)
-/// groups, the last group what is left (exl2-format.md section 4).
+/// The groups of the output head: cut_into_groups, and where that does not exist (few rows)
+/// ExLlamaV2's later rule, which always does: each section gets ceil(min(rows * proportion, rows
+/// left) / group_size) groups, the last group what is left (exl2-format.md section 4).
 /// @pre rows is a positive multiple of 32
 std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows);
 

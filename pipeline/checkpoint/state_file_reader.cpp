@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kPieceBytes = std::int64_t{1} << 23;
 
-// Holds back exceptions, which may not pass through the C library.
+// noexcept: an exception may not pass through the C library.
 herr_t append_name(hid_t, const char* name, const H5L_info_t*, void* names) noexcept {
   static_cast<std::vector<std::string>*>(names)->emplace_back(name);
   return 0;

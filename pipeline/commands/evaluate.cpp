@@ -58,7 +58,8 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
     const model::RowRange range = own_rows(comm, rows, arguments.length);
     if (range.count == 0) return;
     const model::FolderWeights source(model->layout, model->tensors);
-    mine = model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
+    mine =
+        model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
   });
   const std::vector<model::RowLoss> all = gather_losses(comm, mine);
   if (!comm.is_root()) return;

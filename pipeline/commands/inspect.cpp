@@ -28,8 +28,8 @@ void inspect_model(const std::filesystem::path& path) {
   print_row("architecture", description.architecture);
   print_row("storage", quantized ? "EXL2" : "plain");
   print_row("blocks", std::to_string(description.layers));
-  print_row("hidden, ffn", fmt::format("{}, {}", description.hidden_size,
-                                       description.intermediate_size));
+  print_row("hidden, ffn",
+            fmt::format("{}, {}", description.hidden_size, description.intermediate_size));
   print_row("heads, kv heads, dim", fmt::format("{}, {}, {}", description.heads,
                                                 description.kv_heads, description.head_dim));
   print_row("vocabulary", std::to_string(description.vocab_size));
@@ -58,7 +58,8 @@ void inspect_measurement(const std::filesystem::path& path) {
   print_row("measurement", "2023 schema");
   print_row("layers", std::to_string(measurement.layers.size()));
   print_row("base perplexity", fmt::format("{:.6g}", measurement.base_perplexity));
-  std::printf("\n%-44s %12s %8s %10s %10s\n", "layer", "weights", "options", "least err", "most err");
+  std::printf("\n%-44s %12s %8s %10s %10s\n", "layer", "weights", "options", "least err",
+              "most err");
   for (const formats::LayerMeasurement& layer : measurement.layers) {
     double least = layer.options.front().err;
     double most = least;
@@ -73,8 +74,8 @@ void inspect_measurement(const std::filesystem::path& path) {
 
 void inspect_plan(const std::filesystem::path& path) {
   const formats::Plan plan = formats::read_plan(path);
-  print_row("plan, objective", fmt::format("{} = {:.9g} ({})", plan.objective, plan.objective_value,
-                                           plan.status));
+  print_row("plan, objective",
+            fmt::format("{} = {:.9g} ({})", plan.objective, plan.objective_value, plan.status));
   if (plan.lower_bound) print_row("lower bound", fmt::format("{:.9g}", *plan.lower_bound));
   print_row("bits per weight", fmt::format("{:.6f}", plan.bpw()));
   print_row("bits of budget", fmt::format("{} of {}", plan.total_bits, plan.budget_bits));

@@ -17,7 +17,8 @@ namespace {
 config::RunConfig agree_on_config(comm::Communicator& comm, const RunArguments& arguments) {
   std::string resolved;
   comm::on_root(comm, [&] {
-    resolved = config::resolved_text(config::read_run_config(arguments.job_file, arguments.overrides));
+    resolved =
+        config::resolved_text(config::read_run_config(arguments.job_file, arguments.overrides));
   });
   resolved = comm::broadcast_text(comm, std::move(resolved));
   return config::parse_run_config(resolved, arguments.job_file, "/", {});
@@ -65,7 +66,8 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
   return settings;
 }
 
-// The work folder, tied to this run by its fingerprint; returns the fingerprint's hash on all ranks.
+// The work folder, tied to this run by its fingerprint; returns the fingerprint's hash on all
+// ranks.
 std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfig& config,
                                 const stages::SourceModel& model) {
   std::string hash;
@@ -80,28 +82,38 @@ std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfi
   return comm::broadcast_text(comm, std::move(hash));
 }
 
-void log_start(report::Log& log, const stages::RunContext& context, const std::string& reason) {
-  const model::ModelDescription& model = context.model.description;
-  log.line("start", fmt::format("{} {}: {} blocks, hidden {}, ffn {}, {} weights in linear layers",
-                                model::family_name(model.family), context.config.model.path.string(),
-                                model.layers, model.hidden_size, model.intermediate_size,
-                                model.block_parameters()));
-  log.line("start", fmt::format("{} rank(s), {} ({})", context.comm.size(),
-                                context.backend.description(), reason));
-  const stages::MemoryPlan memory =
-      stages::plan_memory(context.model, context.slices, context.comm.size(),
-                          static_cast<int>(context.config.device.threads),
-                          context.config.measure.err_norm == "row_mean");
-  log.line("start", fmt::format("memory per rank at most {}", report::bytes_text(memory.bytes())));
-  for (const auto& term : memory.terms) {
-    log.line("start", fmt::format("  {:<45} {:>10}", term.what, report::bytes_text(term.bytes)));
-  }
+stages::MemoryPlan memory_of(const stages::RunContext& context) {
+  return stages::plan_memory(context.model, context.slices, context.comm.size(),
+                             static_cast<int>(context.config.device.threads),
+                             context.config.measure.err_norm == "row_mean");
 }
 
-void log_end(comm::Communicator& comm, report::Log& log) {
-  const std::int64_t peak = comm.max(report::peak_resident_bytes());
-  log.line("end", fmt::format("peak memory of a rank {}, {} in all", report::bytes_text(peak),
-                              report::clock_text(log.elapsed())));
+void report_start(const stages::RunContext& context, const std::string& reason) {
+  const model::ModelDescription& model = context.model.description;
+  const stages::MemoryPlan memory = memory_of(context);
+  context.log.line("start",
+                   fmt::format("{} {}: {} blocks, hidden {}, ffn {}, {} weights in them",
+                               model::family_name(model.family), context.config.model.path.string(),
+                               model.layers, model.hidden_size, model.intermediate_size,
+                               model.block_parameters()));
+  context.log.line("start", fmt::format("{} rank(s), {} ({})", context.comm.size(),
+                                        context.backend.description(), reason));
+  context.log.line("start",
+                   fmt::format("memory per rank at most {}", report::bytes_text(memory.bytes())));
+  for (const auto& term : memory.terms) {
+    context.log.line("start",
+                     fmt::format("  {:<42} {:>10}", term.what, report::bytes_text(term.bytes)));
+  }
+  context.events.write("run_start", "start",
+                       {{"ranks", context.comm.size()}, {"memory_bound_bytes", memory.bytes()}});
+}
+
+void report_end(const stages::RunContext& context) {
+  const std::int64_t peak = context.comm.max(report::peak_resident_bytes());
+  context.log.line("end",
+                   fmt::format("peak memory of a rank {}, {} in all", report::bytes_text(peak),
+                               report::clock_text(context.log.elapsed())));
+  context.events.write("run_end", "end", {{"exit_code", 0}, {"peak_bytes", peak}});
 }
 
 }  // namespace
@@ -141,11 +153,9 @@ void run_job(comm::Communicator& comm, const RunArguments& arguments) {
       {config.calibration.rows, config.calibration.slice_rows, config.calibration.length},
       quantizer_settings(config.quantizer),
       kernels::exl2_2023_options()};
-  events->write("run_start", "start", {{"ranks", comm.size()}});
-  if (comm.is_root()) log_start(log, context, reason);
+  if (comm.is_root()) report_start(context, reason);
   stages::run_pipeline(context, arguments.last == LastStage::measure);
-  log_end(comm, log);
-  events->write("run_end", "end", {{"exit_code", 0}});
+  report_end(context);
 }
 
 }  // namespace shardquant::commands

@@ -69,8 +69,8 @@ void verify(const VerifyArguments& arguments) {
   for (std::int64_t i = 0; i < std::ssize(model.layout.linear_layers); ++i) {
     if (!model.tensors.is_exl2(i)) continue;
     const model::LinearLayer& info = model.layer(i);
-    const formats::Exl2Layer layer = formats::read_exl2_layer(model.folder, info.key, info.inputs,
-                                                              info.outputs, info.has_bias);
+    const formats::Exl2Layer layer =
+        formats::read_exl2_layer(model.folder, info.key, info.inputs, info.outputs, info.has_bias);
     flushed += formats::count_flushed_groups(layer);
     ++checked;
     if (info.role != model::Role::head) {
@@ -84,10 +84,11 @@ void verify(const VerifyArguments& arguments) {
   for (const std::string& warning : model.folder.warnings()) {
     std::printf("warning: %s\n", warning.c_str());
   }
-  std::printf("%lld quantized layers sound, %.4f bits per weight on disk, %lld groups flushed to zero\n",
-              static_cast<long long>(checked),
-              static_cast<double>(bits) / static_cast<double>(std::max<std::int64_t>(parameters, 1)),
-              static_cast<long long>(flushed));
+  std::printf(
+      "%lld quantized layers sound, %.4f bits per weight on disk, %lld groups flushed to zero\n",
+      static_cast<long long>(checked),
+      static_cast<double>(bits) / static_cast<double>(std::max<std::int64_t>(parameters, 1)),
+      static_cast<long long>(flushed));
 }
 
 }  // namespace shardquant::commands

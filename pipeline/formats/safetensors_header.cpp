@@ -291,8 +291,8 @@ std::vector<TensorInfo> parse_safetensors_header(std::string_view header, const 
   parse_json(header, reader);
   std::vector<TensorInfo> tensors = reader.take_tensors();
 
-  for (const TensorInfo& tensor : tensors) check_size(tensor, file);
   check_names(tensors, file);
+  for (const TensorInfo& tensor : tensors) check_size(tensor, file);
   std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });

@@ -1,6 +1,6 @@
-// Writes a copy of a plain model folder whose linear layers are rounded to nearest: BITS wide, symmetric, one
-// scale per output and GROUP inputs. The baseline that GPTQ has to beat; heads and norms stay as they are.
-// Usage: round_to_nearest SOURCE TARGET BITS GROUP
+// Writes a copy of a plain model folder whose linear layers are rounded to nearest: BITS wide,
+// symmetric, one scale per output and GROUP inputs. The baseline that GPTQ has to beat; heads and
+// norms stay as they are. Usage: round_to_nearest SOURCE TARGET BITS GROUP
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# All files of the output folder are the same for one process without MPI, 1 to 4 ranks, two threads, Hessians
+# kept or computed again; with both error norms.
+source "$(dirname "$0")/common.sh"
+
+"$make_model" model --hidden 128 --heads 4 --kv-heads 2 --ffn 192 --layers 3 --vocab 300 --dtype BF16 \
+  --shards 2 --tokens-file tokens.i32 --tokens 2000
+job job.yaml model tokens.i32 22 64 4 4.2  # 6 slices, the last one shorter
+
+for norm in pooled row_mean; do
+  first=
+  for n in 0 1 2 3 4; do
+    ranks "$n" "$program" run job.yaml -s measure.err_norm=$norm -s output.dir="$work/out-$norm-$n" \
+      -s work.dir="$work/work-$norm-$n" 2>log.txt || { cat log.txt; die "run on $n ranks"; }
+    sum=$(sum_of "out-$norm-$n")
+    say "$norm, $n ranks: $sum"
+    first=${first:-$sum}
+    [[ $sum == "$first" ]] || die "other bytes on $n ranks"
+  done
+  "$program" run job.yaml -s measure.err_norm=$norm -s quantize.hessians=recompute \
+    -s device.threads=2 -s output.dir="$work/out-$norm-again" -s work.dir="$work/work-$norm-again" 2>log.txt
+  [[ $(sum_of "out-$norm-again") == "$first" ]] || die "other bytes with recomputed Hessians, 2 threads"
+  [[ -z $(ls "work-$norm-again/hessians") ]] || die "hessians: recompute left files"
+done
+cmp -s out-pooled-0/measurement.json out-row_mean-0/measurement.json &&
+  die "both norms give the same measurement"
+"$program" verify out-pooled-0 --against model | tail -n 1
