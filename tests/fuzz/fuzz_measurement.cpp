@@ -1,0 +1,74 @@
+// Feeds arbitrary bytes to the readers of measurements, of both schemas, and of plans. Whatever is
+// accepted is written and read again, and small measurements are allocated: only a Failure may come
+// out of any of it.
+
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "pipeline/allocation/allocate.hpp"
+#include "pipeline/failure.hpp"
+#include "pipeline/formats/measurement_file_2024.hpp"
+#include "pipeline/formats/plan_file.hpp"
+
+namespace {
+
+using namespace shardquant;
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+void allocate_lightly(const allocation::AllocationInput& input) {
+  constexpr std::size_t kMaxLayers = 12;
+  if (input.layers.size() > kMaxLayers) return;
+  std::int64_t bits = 0;
+  for (const auto& layer : input.layers) bits += layer.options.front().bits;
+  for (const std::string& objective : allocation::objective_names()) {
+    allocation::AllocationRequest request;
+    request.budget = allocation::Budget::total_bits(bits);
+    request.objective = objective;
+    try {
+      allocation::allocate(input, request);
+    } catch (const Failure& failure) {
+      require(failure.code() != ExitCode::internal);
+    }
+  }
+}
+
+void try_measurement(std::string_view text) {
+  const formats::AnyMeasurement any = formats::parse_measurement(text, "fuzz");
+  if (const auto* measurement = std::get_if<formats::Measurement>(&any)) {
+    const std::string written = formats::measurement_2023_text(*measurement);
+    require(formats::parse_measurement_2023(written, "again") == *measurement);
+    allocate_lightly(allocation::allocation_input(*measurement, "fuzz"));
+  } else {
+    const auto& modules = std::get<formats::Measurement2024>(any);
+    const std::string written = formats::measurement_2024_text(modules);
+    require(formats::parse_measurement_2024(written, "again").modules == modules.modules);
+    const std::vector<std::int64_t> numel(modules.modules.size(), 1'000'000);
+    allocate_lightly(allocation::allocation_input(modules, numel, "fuzz"));
+  }
+}
+
+void try_plan(std::string_view text) {
+  const formats::Plan plan = formats::parse_plan(text, "fuzz");
+  require(formats::parse_plan(formats::plan_text(plan), "again") == plan);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  try {
+    try_measurement(text);
+  } catch (const Failure& failure) {
+    require(failure.code() == ExitCode::bad_data);
+  }
+  try {
+    try_plan(text);
+  } catch (const Failure& failure) {
+    require(failure.code() == ExitCode::bad_data);
+  }
+  return 0;
+}
