@@ -30,7 +30,8 @@ after=$(perplexity "$out")
 field() { sed -n "s/^ *\"$1\": *\([0-9.]*\),*$/\1/p" "$out/plan.json" | head -n 1; }
 options=$(grep -o '"desc"' "$out/measurement.json" | wc -l)
 
-printf '\n%-34s %s\n' \
+echo
+printf '%-34s %s\n' \
   "options measured" "$options" \
   "bits per weight asked" "$bpw" \
   "bits per weight achieved" "$(field bpw)" \
