@@ -14,6 +14,8 @@ constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 // A first limit this much below the excess of the first selection costs next to nothing and is
 // often enough; doubling from there never enumerates much more than it has to.
 constexpr int kFirstLimitDivisor = 4096;
+// Half a unit in the last place of a double: a bound this close to the loss rounds to the loss.
+constexpr double kRounding = 0x1p-53;
 // Up to this many further moves, what they can reach is counted move by move.
 constexpr int kMovesCounted = 4;
 
@@ -107,15 +109,10 @@ bool Search::can_end_well(const State& state, const Reach& rest) const {
   Wide cost = rest.least_excess;
   for (int moves = 0; moves < kMovesCounted && excess + cost <= limit_; ++moves) {
     cost += rest.least_excess;
-    up += rest.up_once;
-    down += rest.down_once;
-    if (moves + 1 == kMovesCounted) {
-      up = rest.up;
-      down = rest.down;
-    }
+    const bool uncounted = moves + 1 == kMovesCounted;
+    up = uncounted ? rest.up : std::min(rest.up, up + rest.up_once);
+    down = uncounted ? rest.down : std::max(rest.down, down + rest.down_once);
   }
-  up = std::min(up, rest.up);
-  down = std::max(down, rest.down);
   if (state.bits + down > slack_) return false;
   const std::int64_t filled = core_.filler.limit * core_.filler.move.bits;
   const std::int64_t unused = std::max<std::int64_t>(0, slack_ - state.bits - up - filled);
@@ -238,7 +235,9 @@ bool Search::enumerate(Wide limit, KnownOptimum* known_optimum) {
     }
     if (static_cast<std::int64_t>(paths_.size()) > limits_.max_states) return false;
   }
-  if (known_optimum != nullptr && complete) known_optimum->at_end(result_.excess, limit);
+  if (known_optimum != nullptr && complete && !good_enough()) {
+    known_optimum->at_end(result_.excess, limit);
+  }
   return complete;
 }
 
@@ -270,10 +269,9 @@ SearchResult Search::run(const BaseSelection& base, const ClassCounts* known_cou
 
 bool SearchLimits::good_enough(Wide excess, Wide proven) const {
   if (excess <= proven) return true;
-  if (!(tolerance > 0.0)) return false;
   const long double loss = loss_without_excess + static_cast<long double>(excess) * loss_per_excess;
   const long double gap = static_cast<long double>(excess - proven) * loss_per_excess;
-  return gap <= tolerance * std::abs(loss);
+  return gap <= std::max(tolerance, kRounding) * std::abs(loss);
 }
 
 SearchResult search_core(const ReducedProblem& problem, Relaxation::Multiplier multiplier,

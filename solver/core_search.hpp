@@ -9,13 +9,14 @@ namespace shardquant::solver::detail {
 
 /// How far a search may go.
 struct SearchLimits {
-  double tolerance = 0.0;  ///< relative gap at which to stop
+  double tolerance = 0.0;  ///< relative gap at which to stop; below 2^-53 it counts as that
   /// Loss of a selection without excess, and what a unit of excess adds; for the tolerance.
   long double loss_without_excess = 0.0L;
   long double loss_per_excess = 0.0L;
   std::int64_t max_states = 0;  ///< partial selections at once, and remembered moves
 
-  /// True where a selection of this excess is certain to be optimal, up to the tolerance.
+  /// True where a selection of this excess is certain to be optimal, up to the tolerance or the
+  /// rounding of its loss to double.
   bool good_enough(Wide excess, Wide proven) const;
 };
 

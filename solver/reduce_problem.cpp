@@ -13,7 +13,8 @@ namespace shardquant::solver::detail {
 
 namespace {
 
-constexpr std::int64_t kMaxTotalBits = std::int64_t{1} << 62;
+// Twice as much still fits, so sums of what can be added and what is there do not overflow.
+constexpr std::int64_t kMaxTotalBits = std::int64_t{1} << 60;
 constexpr int kLossBits = 61;  // all losses together stay below 2^61 units, rounding included 2^62
 
 [[noreturn]] void refuse(std::size_t group, const std::string& reason) {
@@ -45,7 +46,7 @@ Ranges check(const ChoiceProblem& problem) {
       least = std::min(least, choice.loss);
       most = std::max(most, choice.loss);
     }
-    if (most_bits > kMaxTotalBits - total_bits) refuse(g, "takes the bits of all groups past 2^62");
+    if (most_bits > kMaxTotalBits - total_bits) refuse(g, "takes the bits of all groups past 2^60");
     total_bits += most_bits;
     ranges.least_loss.push_back(least);
     ranges.loss_range += most - least;

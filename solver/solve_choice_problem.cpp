@@ -13,6 +13,8 @@ namespace shardquant::solver {
 
 namespace {
 
+constexpr std::int64_t kMostStates = std::int64_t{1} << 31;
+
 using detail::ReducedProblem;
 using detail::Wide;
 
@@ -111,7 +113,7 @@ Solution Solver::solve(std::int64_t budget_bits) const {
   limits.tolerance = settings_.tolerance;
   limits.loss_without_excess = bound;
   limits.loss_per_excess = std::ldexp(1.0L, -reduced_.loss_exponent) / multiplier.bits_part;
-  limits.max_states = settings_.max_states;
+  limits.max_states = std::min(settings_.max_states, kMostStates);
   const auto* known = settings_.known_optimum == nullptr ? nullptr : &known_counts_;
   const auto found = detail::search_core(reduced_, multiplier, base, capacity, limits, known);
 
@@ -122,7 +124,9 @@ Solution Solver::solve(std::int64_t budget_bits) const {
                                        static_cast<double>(multiplier.bits_part) /
                                        static_cast<double>(reduced_.bits_unit),
                                    -reduced_.loss_exponent);
-  if (found.excess <= found.proven) {
+  const bool tolerable = limits.good_enough(found.excess, found.proven);
+  limits.tolerance = 0.0;
+  if (limits.good_enough(found.excess, found.proven)) {
     solution.status = SolveStatus::proved;
     solution.lower_bound = solution.total_loss;
     return solution;
@@ -130,8 +134,7 @@ Solution Solver::solve(std::int64_t budget_bits) const {
   const long double proven = loss_at_excess(reduced_, base, multiplier, slack, found.proven);
   solution.lower_bound = std::min(static_cast<double>(proven), solution.total_loss);
   solution.gap = relative_gap(solution.total_loss, solution.lower_bound);
-  solution.status = limits.good_enough(found.excess, found.proven) ? SolveStatus::within_tolerance
-                                                                   : SolveStatus::stopped;
+  solution.status = tolerable ? SolveStatus::within_tolerance : SolveStatus::stopped;
   return solution;
 }
 

@@ -9,13 +9,13 @@
 namespace shardquant::solver {
 
 /// The problem is malformed: an empty group, a loss that is not finite, negative bits, or bits that
-/// sum beyond 2^62.
+/// sum beyond 2^60.
 struct InvalidProblem : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
 enum class SolveStatus {
-  proved,            ///< optimal: every selection that could be better was excluded
+  proved,            ///< optimal: every selection whose loss is less, as a double, was excluded
   within_tolerance,  ///< not further from the optimum than Settings::tolerance
   stopped,           ///< the search reached Settings::max_states; `gap` says what is left open
   infeasible,        ///< even the cheapest selection exceeds the budget
@@ -24,8 +24,9 @@ enum class SolveStatus {
 struct Settings {
   /// Relative gap at which the search may stop: (total_loss - lower_bound) / |total_loss|.
   double tolerance = 0.0;
-  /// Memory bound: partial selections kept at once and remembered in all (24 and 16 bytes each).
-  std::int64_t max_states = 40'000'000;
+  /// Bound of memory: partial selections kept at once, at up to 100 bytes, and moves remembered, at
+  /// 8 bytes. At most 2^31.
+  std::int64_t max_states = 16'000'000;
   /// For tests: an optimal selection that must survive every reduction, or an equal one in its
   /// place; std::logic_error where it does not. Not owned; one choice per group.
   const std::vector<int>* known_optimum = nullptr;
