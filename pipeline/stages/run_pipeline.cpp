@@ -11,7 +11,7 @@ void run_pipeline(const RunContext& context, bool measure_only) {
   const formats::Measurement measurement = measure_model(context, keep_hessians);
   if (measure_only) return;
   const AllocatedModel allocated = allocate_bits(context, measurement);
-  quantize_model(context, allocated);
+  quantize_model(context, allocated, keep_hessians);
 }
 
 }  // namespace shardquant::stages
