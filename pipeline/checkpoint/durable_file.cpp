@@ -20,6 +20,18 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
+}  // namespace
+
+Descriptor::~Descriptor() {
+  if (value_ >= 0) ::close(value_);
+}
+
+bool Descriptor::close() {
+  const int value = std::exchange(value_, -1);
+  // Linux frees the descriptor also when close() is interrupted, so it is never called twice.
+  return value < 0 || ::close(value) == 0 || errno == EINTR;
+}
+
 void write_all(const Descriptor& file, const fs::path& path, std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = ::write(file.get(), text.data(), text.size());
@@ -31,16 +43,12 @@ void write_all(const Descriptor& file, const fs::path& path, std::string_view te
   }
 }
 
-}  // namespace
-
-Descriptor::~Descriptor() {
-  if (value_ >= 0) ::close(value_);
-}
-
-bool Descriptor::close() {
-  const int value = std::exchange(value_, -1);
-  // Linux frees the descriptor also when close() is interrupted, so it is never called twice.
-  return value < 0 || ::close(value) == 0 || errno == EINTR;
+int flush_descriptor(int descriptor) {
+  int result = 0;
+  do {
+    result = ::fsync(descriptor);
+  } while (result != 0 && errno == EINTR);
+  return result;
 }
 
 fs::path temporary_path(const fs::path& path) {
@@ -96,7 +104,7 @@ void sync_folder(const fs::path& folder) {
          std::strerror(errno));
   }
   // Some network file systems cannot flush folders; they order renamings themselves.
-  if (::fsync(descriptor.get()) != 0 && errno != EINVAL && errno != EINTR) {
+  if (flush_descriptor(descriptor.get()) != 0 && errno != EINVAL) {
     fail(ExitCode::io_error, "{}: cannot be flushed to disk: {}", folder.string(),
          std::strerror(errno));
   }
@@ -109,7 +117,7 @@ void write_durably(const fs::path& path, std::string_view text) {
   if (file.get() < 0) fail_creating(path, errno);
   try {
     write_all(file, path, text);
-    if (::fsync(file.get()) != 0 || !file.close()) {
+    if (flush_descriptor(file.get()) != 0 || !file.close()) {
       fail(ExitCode::io_error, "{}: cannot be flushed to disk: {}", path.string(),
            std::strerror(errno));
     }

@@ -24,6 +24,12 @@ class Descriptor {
   int value_;
 };
 
+/// Writes all of `text` to an open file. @throws Failure(io_error)
+void write_all(const Descriptor& file, const std::filesystem::path& path, std::string_view text);
+
+/// fsync, begun again where a signal interrupts it; what it returns otherwise, with errno set.
+int flush_descriptor(int descriptor);
+
 /// PATH.tmp.PID: the name under which this process writes what will become `path`.
 std::filesystem::path temporary_path(const std::filesystem::path& path);
 

@@ -121,11 +121,11 @@ bool RunLock::create() {
     if (errno == EEXIST) return false;
     fail_creating(path_, errno);
   }
-  const std::string text = owner_.text();
-  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    const int error = errno;
+  try {
+    write_all(file, path_, owner_.text());
+  } catch (const Failure&) {
     ::unlink(path_.c_str());
-    fail_creating(path_, error);
+    throw;
   }
   return true;
 }

@@ -135,6 +135,11 @@ class StateFileReader {
 bool state_file_is_valid(const std::filesystem::path& path, std::string_view kind,
                          std::string_view fingerprint);
 
+/// The same; a file that is there and damaged (not one that is whole but of another run) is set
+/// aside first, with a warning on standard error.
+bool state_file_is_usable(const std::filesystem::path& path, std::string_view kind,
+                          std::string_view fingerprint);
+
 /// Renames a damaged file to PATH.bad, or PATH.bad.2, .3, ... where that is taken, so that it can
 /// be looked at later and the name is free; nothing is ever deleted. Returns the new path.
 /// @throws Failure: no_input, no_permission, io_error

@@ -7,6 +7,7 @@
 
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
+#include "pipeline/checkpoint/state_seal.hpp"
 #include "pipeline/failure.hpp"
 
 namespace shardquant::checkpoint {
@@ -25,6 +26,15 @@ int rename_to_free_name(const fs::path& from, const fs::path& to) {
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
+bool is_whole(const fs::path& path) {
+  try {
+    check_seal(path);
+    return true;
+  } catch (const Failure&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 bool state_file_is_valid(const fs::path& path, std::string_view kind,
@@ -36,6 +46,17 @@ bool state_file_is_valid(const fs::path& path, std::string_view kind,
     if (failure.code() == ExitCode::bad_data || failure.code() == ExitCode::no_input) return false;
     throw;
   }
+}
+
+bool state_file_is_usable(const fs::path& path, std::string_view kind,
+                          std::string_view fingerprint) {
+  if (state_file_is_valid(path, kind, fingerprint)) return true;
+  if (!fs::exists(fs::symlink_status(path)) || is_whole(path)) return false;
+  const fs::path aside = set_aside_damaged(path);
+  fmt::print(stderr,
+             "shardquant: warning: {}: damaged; kept as {}, what it held is computed again\n",
+             path.string(), aside.filename().string());
+  return false;
 }
 
 fs::path set_aside_damaged(const fs::path& path) {

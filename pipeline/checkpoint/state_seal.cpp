@@ -93,7 +93,8 @@ void append_seal(const fs::path& path, ino_t inode) {
   const std::int64_t bytes = status.st_size;
   const std::array<char, kSealBytes> seal = make_seal(file, path, bytes);
   write_at(file, path, bytes, seal);
-  if (file_size(file, path) != bytes + kSealBytes || ::fsync(file.get()) != 0 || !file.close()) {
+  if (file_size(file, path) != bytes + kSealBytes || flush_descriptor(file.get()) != 0 ||
+      !file.close()) {
     fail(ExitCode::io_error, "{}: cannot be flushed to disk: {}", path.string(),
          std::strerror(errno));
   }

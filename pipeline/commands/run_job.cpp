@@ -11,6 +11,7 @@
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/generation.hpp"
 #include "pipeline/checkpoint/run_lock.hpp"
+#include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/comm/observed_communicator.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/control/time_limit.hpp"
@@ -219,6 +220,19 @@ std::optional<double> time_limit(const RunArguments& arguments) {
                                   [](const char* variable) { return std::getenv(variable); });
 }
 
+// A damaged log of events must not keep a job from its state.
+void open_event_log(const std::filesystem::path& path, const std::string& run,
+                    std::optional<report::EventLog>& events) {
+  try {
+    events.emplace(path, run);
+  } catch (const Failure& failure) {
+    if (failure.code() != ExitCode::bad_data) throw;
+    fmt::print(stderr, "shardquant: warning: {}; kept as {}\n", failure.what(),
+               checkpoint::set_aside_damaged(path).filename().string());
+    events.emplace(path, run);
+  }
+}
+
 void report_restart(const stages::RunContext& context) {
   if (context.events.restart() == 0) return;
   const char* job = std::getenv("SLURM_JOB_ID");
@@ -256,7 +270,7 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   std::optional<report::EventLog> events;
   comm::on_all(comm, [&] {
     if (comm.is_root()) {
-      events.emplace(work.events(), fingerprint);
+      open_event_log(work.events(), fingerprint, events);
     } else {
       events.emplace();
     }

@@ -1,11 +1,9 @@
 #include "pipeline/stages/group_state.hpp"
 
-#include <cstdio>
 #include <filesystem>
 #include <string>
 
 #include "pipeline/checkpoint/state_file.hpp"
-#include "pipeline/failure.hpp"
 
 namespace shardquant::stages {
 
@@ -28,15 +26,6 @@ fs::path hessian_path(const RunContext& context, std::int64_t group) {
 
 fs::path measurement_path(const RunContext& context, std::int64_t layer) {
   return context.work.measurement(context.model.layer(layer).key);
-}
-
-bool is_complete(const RunContext& context, const fs::path& path, const std::string& kind) {
-  if (!fs::exists(path)) return false;
-  if (checkpoint::state_file_is_valid(path, kind, context.fingerprint)) return true;
-  const fs::path aside = checkpoint::set_aside_damaged(path);
-  std::fprintf(stderr, "shardquant: warning: %s: damaged; kept as %s and computed again\n",
-               path.c_str(), aside.filename().c_str());
-  return false;
 }
 
 // is_whole(i) for this rank's share of 0 .. count - 1; then the answers of all.
@@ -101,15 +90,17 @@ MeasuredLayer load_measurement(const RunContext& context, std::int64_t layer) {
 
 std::vector<bool> find_kept_hessians(const RunContext& context) {
   return share_checks(context, std::ssize(context.model.layout.groups), [&](std::int64_t group) {
-    return is_complete(context, hessian_path(context, group), hessian_kind(context, group));
+    return checkpoint::state_file_is_usable(hessian_path(context, group),
+                                            hessian_kind(context, group), context.fingerprint);
   });
 }
 
 std::vector<bool> find_measured_layers(const RunContext& context) {
   return share_checks(context, std::ssize(context.model.layout.linear_layers),
                       [&](std::int64_t layer) {
-                        return is_complete(context, measurement_path(context, layer),
-                                           measurement_kind(context, layer));
+                        return checkpoint::state_file_is_usable(measurement_path(context, layer),
+                                                                measurement_kind(context, layer),
+                                                                context.fingerprint);
                       });
 }
 

@@ -59,7 +59,7 @@ bool is_finished(const RunContext& context, const AllocatedModel& allocated, std
   if (!allocated.quantized[static_cast<std::size_t>(layer)]) return false;
   const std::string& key = context.model.layer(layer).key;
   const auto path = context.work.quantized(key);
-  if (!checkpoint::state_file_is_valid(path, layer_kind(key), fingerprint)) return false;
+  if (!checkpoint::state_file_is_usable(path, layer_kind(key), fingerprint)) return false;
   checkpoint::StateFileReader record(path, layer_kind(key), fingerprint);
   const std::int64_t first = allocated.output.first_of_linear[static_cast<std::size_t>(layer)];
   return record.read<std::int64_t>("tensor_hashes") ==
@@ -103,8 +103,8 @@ std::vector<bool> find_finished_layers(const RunContext& context, const Allocate
 bool prepare_output(const RunContext& context, const AllocatedModel& allocated) {
   const fs::path& folder = context.config.output.dir;
   const bool interrupted =
-      checkpoint::state_file_is_valid(context.work.quantized(kPublishingName), kPublishingKind,
-                                      output_fingerprint(context, allocated));
+      checkpoint::state_file_is_usable(context.work.quantized(kPublishingName), kPublishingKind,
+                                       output_fingerprint(context, allocated));
   if (interrupted) OutputFiles::unpublish(folder, allocated.output);
   formats::require_safe_target(context.model.folder.path(), folder, shard_names(allocated),
                                formats::Overwrite::no);
@@ -128,7 +128,8 @@ bool prepare_output(const RunContext& context, const AllocatedModel& allocated) 
 
 bool output_is_published(const RunContext& context, const AllocatedModel& allocated) {
   const auto path = context.work.quantized(kOutputName);
-  if (!checkpoint::state_file_is_valid(path, kOutputKind, output_fingerprint(context, allocated))) {
+  if (!checkpoint::state_file_is_usable(path, kOutputKind,
+                                        output_fingerprint(context, allocated))) {
     return false;
   }
   for (const auto& shard : allocated.output.plan.shards) {

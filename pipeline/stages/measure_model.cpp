@@ -30,7 +30,7 @@ ErrNorm err_norm(const RunContext& context) {
 double stored_perplexity(const RunContext& context) {
   if (!context.comm.is_root()) return std::nan("");
   const auto path = context.work.measurement(kPerplexityName);
-  if (!checkpoint::state_file_is_valid(path, kPerplexityKind, context.fingerprint)) {
+  if (!checkpoint::state_file_is_usable(path, kPerplexityKind, context.fingerprint)) {
     return std::nan("");
   }
   return checkpoint::StateFileReader(path, kPerplexityKind, context.fingerprint)

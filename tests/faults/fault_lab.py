@@ -79,7 +79,7 @@ class Job:
         values.update(settings)
         self.file = folder / "job.yaml"
         self.file.write_text(JOB.format(**values))
-        self.trace = folder / "trace"
+        self.trace = lab.root / f"trace-{lab.jobs}"
 
     def command(self, ranks, *arguments):
         line = [PROGRAM, "run", self.file, *arguments]

@@ -194,7 +194,7 @@ TEST(StateFileFaults, KillingTheWriterNeverLeavesABadFile) {
       ++present;
       EXPECT_TRUE(state_file_is_valid(path, kKind, kPrint)) << round;
     }
-    left_over += static_cast<int>(work.remove_stale_temporaries().size());
+    left_over += static_cast<int>(work.remove_temporaries().size());
     EXPECT_LE(entries(path.parent_path()).size(), 1u);
   }
   EXPECT_GT(present, 0);
