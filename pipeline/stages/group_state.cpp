@@ -54,6 +54,7 @@ void save_measurement(const RunContext& context, const GroupMeasurement& record)
   file.add_number("damp", record.damp);
   file.add_number("seconds", record.seconds);
   file.add_integer("damping_tries", record.damping_tries);
+  file.add_integer("factor_method", static_cast<std::int64_t>(record.method));
   file.add_integer("dead_inputs", record.dead_inputs);
   file.add_integer("options", record.options);
   file.write<double>("err", record.err);
@@ -69,6 +70,7 @@ GroupMeasurement load_measurement(const RunContext& context, std::int64_t group)
   record.damp = file.number("damp");
   record.seconds = file.number("seconds");
   record.damping_tries = file.integer("damping_tries");
+  record.method = static_cast<kernels::FactorMethod>(file.integer("factor_method"));
   record.dead_inputs = file.integer("dead_inputs");
   record.options = file.integer("options");
   record.err = file.read<double>("err");

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/api/kernel_error.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/layer_weights.hpp"
 
 namespace shardquant::stages {
@@ -27,10 +27,20 @@ void take(std::span<const std::byte>& bytes, std::span<T> values) {
   bytes = bytes.subspan(values.size_bytes());
 }
 
-// A ratio of two sums of squares that rounding may have brought below zero.
+// A ratio of two sums of squares that rounding may have brought below zero. An output that is lost
+// altogether counts as 1, the most that a measurement file takes.
 double relative_error(double error, double norm) {
   if (error <= 0.0) return 0.0;
-  return norm > 0.0 ? std::sqrt(error / norm) : std::numeric_limits<double>::infinity();
+  return norm > 0.0 ? std::min(std::sqrt(error / norm), 1.0) : 1.0;
+}
+
+// What is left of the norm without the damping; where that is no more than rounding (inputs that
+// are always zero, or weights that only meet such), there is no output to lose.
+double pooled_error(const kernels::OptionError& error, const kernels::WeightNorms& norms,
+                    double damp) {
+  constexpr double kRounding = 1e-6;
+  const double norm = norms.output(damp);
+  return norm > kRounding * norms.damped ? relative_error(error.loss(damp), norm) : 0.0;
 }
 
 double mean_row_error(std::span<const double> errors, std::span<const double> norms) {
@@ -58,8 +68,8 @@ kernels::Matrix permuted_sketches(kernels::Backend& backend, std::span<const flo
 }  // namespace
 
 std::vector<std::byte> GroupMeasurement::to_bytes() const {
-  const std::int64_t header[] = {group, damping_tries, dead_inputs, options,
-                                 static_cast<std::int64_t>(err.size())};
+  const std::int64_t header[] = {group,       damping_tries, static_cast<std::int64_t>(method),
+                                 dead_inputs, options,       static_cast<std::int64_t>(err.size())};
   std::vector<std::byte> bytes;
   append<std::int64_t>(bytes, header);
   append<double>(bytes, std::array{damp, seconds});
@@ -69,33 +79,23 @@ std::vector<std::byte> GroupMeasurement::to_bytes() const {
 }
 
 GroupMeasurement GroupMeasurement::from_bytes(std::span<const std::byte>& bytes) {
-  std::int64_t header[5];
+  std::int64_t header[6];
   take<std::int64_t>(bytes, header);
   GroupMeasurement record;
   record.group = header[0];
   record.damping_tries = header[1];
-  record.dead_inputs = header[2];
-  record.options = header[3];
+  record.method = static_cast<kernels::FactorMethod>(header[2]);
+  record.dead_inputs = header[3];
+  record.options = header[4];
   double numbers[2];
   take<double>(bytes, numbers);
   record.damp = numbers[0];
   record.seconds = numbers[1];
-  record.err.resize(static_cast<std::size_t>(header[4]));
+  record.err.resize(static_cast<std::size_t>(header[5]));
   record.flushed_groups.resize(record.err.size());
   take<double>(bytes, record.err);
   take<std::int64_t>(bytes, record.flushed_groups);
   return record;
-}
-
-kernels::HessianFactor factor_group(kernels::Backend& backend, const SourceModel& model,
-                                    std::int64_t group, const PackedHessian& hessian,
-                                    const kernels::QuantizerSettings& settings) {
-  try {
-    return backend.factor_hessian(hessian.unpack(backend), settings);
-  } catch (const kernels::NumericalError& error) {
-    fail(ExitCode::bad_data, "{}: {}; raise quantizer damping or check the calibration data",
-         model.group(group).name, error.what());
-  }
 }
 
 GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& model,
@@ -120,6 +120,7 @@ GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& mod
   record.group = group;
   record.damp = factor.damp;
   record.damping_tries = factor.tries;
+  record.method = factor.method;
   record.dead_inputs = factor.dead_inputs;
   record.options = static_cast<std::int64_t>(options.size());
   record.err.assign(info.layers.size() * options.size(), std::numeric_limits<double>::quiet_NaN());
@@ -133,7 +134,7 @@ GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& mod
     for (std::size_t i = 0; i < existing.size(); ++i) {
       const std::size_t at = row * options.size() + existing[i];
       record.err[at] = norm == ErrNorm::pooled
-                           ? relative_error(errors[i].loss(factor.damp), norms.output(factor.damp))
+                           ? pooled_error(errors[i], norms, factor.damp)
                            : mean_row_error(errors[i].row_errors, norms.row_norms);
       record.flushed_groups[at] = errors[i].flushed_groups;
     }

@@ -25,7 +25,8 @@ inline constexpr std::int64_t kSketchRows = 16;
 struct GroupMeasurement {
   std::int64_t group = 0;
   double damp = 0.0;
-  std::int64_t damping_tries = 0;
+  std::int64_t damping_tries = 0;  ///< attempts at factoring the Hessian, the fp64 one included
+  kernels::FactorMethod method = kernels::FactorMethod::fp32;  ///< of the factor used
   std::int64_t dead_inputs = 0;
   double seconds = 0.0;      ///< this item took; for the balance, not for results
   std::int64_t options = 0;  ///< of the table
@@ -44,17 +45,10 @@ enum class ErrNorm {
 };
 
 /// Factors the Hessian once and measures all options of all layers of the group.
-/// @throws Failure(bad_data) naming the layer, where weight or Hessian hold NaN or cannot be
-/// factored
+/// @throws Failure(bad_data) naming the tensor or the group, where weight or Hessian hold NaN
 GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& model,
                                std::int64_t group, const CalibratedGroup& calibrated,
                                std::span<const kernels::QuantOption> options,
                                const kernels::QuantizerSettings& settings, ErrNorm norm);
-
-/// Factors a group's Hessian; the permutation applies to all its layers.
-/// @throws Failure(bad_data) naming the group
-kernels::HessianFactor factor_group(kernels::Backend& backend, const SourceModel& model,
-                                    std::int64_t group, const PackedHessian& hessian,
-                                    const kernels::QuantizerSettings& settings);
 
 }  // namespace shardquant::stages

@@ -10,7 +10,9 @@
 #include "pipeline/report/memory.hpp"
 #include "pipeline/report/progress.hpp"
 #include "pipeline/stages/calibrate.hpp"
+#include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
+#include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/stages/quantize_layer.hpp"
 #include "pipeline/stages/work_cost.hpp"
 
@@ -81,6 +83,8 @@ GroupMeasurement measure_and_save(const RunContext& context, const model::Hessia
       settings_for_group(context.model, group.index, context.settings), err_norm(context));
   record.seconds = seconds_now() - begin;
   save_measurement(context, record);
+  require_rtn_allowed(context.model, group.index, record.method,
+                      context.config.quantizer.max_rtn_layers);
   return record;
 }
 
@@ -110,6 +114,7 @@ std::vector<GroupMeasurement> gather_records(const RunContext& context,
                             {"dur_s", record.seconds},
                             {"damp", record.damp},
                             {"damping_tries", record.damping_tries},
+                            {"factor", factor_method_name(record.method)},
                             {"dead_inputs", record.dead_inputs}});
       filled[group] = true;
       records[group] = std::move(record);
@@ -226,6 +231,9 @@ formats::Measurement measure_model(const RunContext& context, bool keep_hessians
   }
 
   const auto records = gather_records(context, mine, missing.measurement);
+  comm::on_root(context.comm, [&] {
+    require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
+  });
   if (!context.comm.is_root()) return {};
   formats::Measurement measurement = to_measurement(context, records, perplexity);
   checkpoint::write_durably(context.work.measurement(),

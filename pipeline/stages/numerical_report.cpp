@@ -1,0 +1,131 @@
+#include "pipeline/stages/numerical_report.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "pipeline/failure.hpp"
+#include "pipeline/stages/group_state.hpp"
+
+namespace shardquant::stages {
+
+namespace {
+
+using kernels::FactorMethod;
+
+// "a, b, c and 4 more"
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 6;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i) {
+    text += (i > 0 ? ", " : "") + names[i];
+  }
+  if (names.size() > kShown) text += fmt::format(" and {} more", names.size() - kShown);
+  return text;
+}
+
+std::vector<std::string> rounded_groups(const SourceModel& model,
+                                        const std::vector<GroupMeasurement>& records,
+                                        std::int64_t& layers) {
+  std::vector<std::string> names;
+  layers = 0;
+  for (const GroupMeasurement& record : records) {
+    if (record.method != FactorMethod::identity) continue;
+    const model::HessianGroup& group = model.group(record.group);
+    names.push_back(group.name);
+    layers += static_cast<std::int64_t>(group.layers.size());
+  }
+  return names;
+}
+
+// Of the options the plan chose.
+std::int64_t flushed_groups(const SourceModel& model, const std::vector<GroupMeasurement>& records,
+                            std::span<const kernels::QuantOption> options,
+                            const formats::Plan& plan) {
+  std::map<std::string, std::string> desc_of;
+  for (const formats::PlannedLayer& layer : plan.layers) desc_of[layer.key] = layer.desc;
+  std::int64_t flushed = 0;
+  for (const GroupMeasurement& record : records) {
+    const auto& layers = model.group(record.group).layers;
+    for (std::size_t row = 0; row < layers.size(); ++row) {
+      const auto chosen = desc_of.find(model.layer(layers[row]).key);
+      for (std::size_t i = 0; chosen != desc_of.end() && i < options.size(); ++i) {
+        if (kernels::describe(options[i]) != chosen->second) continue;
+        flushed += record.flushed_groups[row * options.size() + i];
+      }
+    }
+  }
+  return flushed;
+}
+
+}  // namespace
+
+std::vector<std::string> numerical_summary(const SourceModel& model,
+                                           const std::vector<GroupMeasurement>& records,
+                                           std::span<const kernels::QuantOption> options,
+                                           const formats::Plan* plan) {
+  std::vector<std::string> raised;
+  std::vector<std::string> wide;
+  std::vector<std::string> with_dead;
+  std::int64_t dead = 0;
+  for (const GroupMeasurement& record : records) {
+    const std::string& name = model.group(record.group).name;
+    if (record.method == FactorMethod::fp64) wide.push_back(name);
+    if (record.method == FactorMethod::fp32 && record.damping_tries > 1) {
+      raised.push_back(
+          fmt::format("{} (x{})", name, std::int64_t{1} << (record.damping_tries - 1)));
+    }
+    if (record.dead_inputs > 0) with_dead.push_back(name);
+    dead += record.dead_inputs;
+  }
+  std::int64_t rounded_layers = 0;
+  const auto rounded = rounded_groups(model, records, rounded_layers);
+  const std::int64_t flushed = plan ? flushed_groups(model, records, options, *plan) : 0;
+
+  std::vector<std::string> lines;
+  const auto add = [&](const std::vector<std::string>& names, const std::string& what) {
+    if (!names.empty()) lines.push_back(what + ": " + listed(names));
+  };
+  add(rounded, fmt::format("warning: {} layer(s) rounded to nearest, for want of a Hessian that "
+                           "can be factored, in {} group(s)",
+                           rounded_layers, rounded.size()));
+  add(wide, fmt::format("{} Hessian(s) factored in fp64", wide.size()));
+  add(raised, fmt::format("{} Hessian(s) factored with more damping", raised.size()));
+  add(with_dead, fmt::format("{} input(s) always zero, in {} group(s)", dead, with_dead.size()));
+  if (flushed > 0) {
+    lines.push_back(
+        fmt::format("{} group(s) of weights so small that they are stored as zero", flushed));
+  }
+  if (lines.empty()) {
+    lines.push_back(
+        fmt::format("all {} Hessians factored with the damping asked for", records.size()));
+  }
+  return lines;
+}
+
+void report_numerics(const RunContext& context, const formats::Plan* plan) {
+  if (!context.comm.is_root()) return;
+  std::vector<GroupMeasurement> records;
+  for (std::int64_t g = 0; g < context.model.head_group(); ++g) {
+    records.push_back(load_measurement(context, g));
+  }
+  for (const std::string& line : numerical_summary(context.model, records, context.options, plan)) {
+    context.log.line("numerics", line);
+    context.events.write("numerics", "end", {{"msg", line}});
+  }
+}
+
+void require_rtn_within_limit(const SourceModel& model,
+                              const std::vector<GroupMeasurement>& records,
+                              std::int64_t max_rtn_layers) {
+  std::int64_t layers = 0;
+  const auto names = rounded_groups(model, records, layers);
+  if (layers <= max_rtn_layers) return;
+  fail(
+      ExitCode::bad_data,
+      "{} layers would be rounded to nearest, and quantizer.max_rtn_layers allows {}: the Hessians "
+      "of {} cannot be factored with any damping; calibrate with more rows, raise "
+      "quantizer.damping, or allow it",
+      layers, max_rtn_layers, listed(names));
+}
+
+}  // namespace shardquant::stages
