@@ -215,6 +215,13 @@ TEST_F(FactorGroup, NaNIsRefusedByName) {
   }
 }
 
+// NUM-BIG: an outlier channel of 1e6, whose square is 1e12 times the others'.
+TEST_F(FactorGroup, OutlierOfAMillionGivesFiniteErrors) {
+  const GroupMeasurement record = end_of(sum_of_products(200, 9, 1e6));
+  EXPECT_EQ(record.method, FactorMethod::fp32);
+  EXPECT_EQ(record.damping_tries, 1);
+}
+
 // Integers that fp32 holds exactly, but definite by less than rounding in fp32 leaves of them.
 TEST_F(FactorGroup, WhatFp32CannotFactorFp64Can) {
   constexpr std::int64_t kPart = 26;
