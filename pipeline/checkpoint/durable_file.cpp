@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "pipeline/failure.hpp"
+#include "pipeline/faults/fault_point.hpp"
 
 namespace shardquant::checkpoint {
 
@@ -84,6 +85,7 @@ void rename_durably(const fs::path& from, const fs::path& to) {
     fail(ExitCode::io_error, "{}: cannot be renamed to {}: {}", from.string(),
          to.filename().string(), std::strerror(errno));
   }
+  faults::reach(faults::Point::file_renamed, to.string());
   sync_folder(folder_of(to));
 }
 
@@ -111,6 +113,7 @@ void write_durably(const fs::path& path, std::string_view text) {
       fail(ExitCode::io_error, "{}: cannot be flushed to disk: {}", path.string(),
            std::strerror(errno));
     }
+    faults::reach(faults::Point::text_written, path.string());
     rename_durably(temporary, path);
   } catch (const Failure&) {
     ::unlink(temporary.c_str());

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
 
@@ -84,6 +85,13 @@ void RunFingerprint::add(std::string name, std::string value) {
   fields_.emplace_back(std::move(name), std::move(value));
 }
 
+std::string RunFingerprint::value(std::string_view name) const {
+  for (const auto& field : fields_) {
+    if (field.first == name) return field.second;
+  }
+  return {};
+}
+
 std::string RunFingerprint::field_lines() const {
   std::string out;
   for (const auto& [name, value] : fields_) {
@@ -160,29 +168,38 @@ RunFingerprint load_fingerprint(const std::filesystem::path& path) {
   return RunFingerprint::parse(read_whole(path, kLongestFile), path.string());
 }
 
-bool store_or_match_fingerprint(const std::filesystem::path& path,
-                                const RunFingerprint& fingerprint) {
+FolderMatch match_or_store_fingerprint(const std::filesystem::path& path,
+                                       const RunFingerprint& fingerprint,
+                                       std::string_view accepted_field) {
+  FolderMatch match{fingerprint, true, {}};
   RunFingerprint stored;
   try {
     stored = load_fingerprint(path);
   } catch (const Failure& failure) {
-    if (failure.code() != ExitCode::no_input) throw;
+    if (failure.code() == ExitCode::bad_data) {
+      match.set_aside = set_aside_damaged(path);
+    } else if (failure.code() != ExitCode::no_input) {
+      throw;
+    }
     store_fingerprint(path, fingerprint);
-    return true;
+    return match;
   }
-  const std::vector<RunFingerprint::Difference> differences = fingerprint.differences(stored);
   std::string list;
-  for (const auto& [field, ours, theirs] : differences) {
+  for (const auto& [field, ours, theirs] : fingerprint.differences(stored)) {
+    if (field == accepted_field) continue;
     fmt::format_to(std::back_inserter(list), "\n  {}: \"{}\" in this run, \"{}\" in the folder",
                    field, escaped(ours), escaped(theirs));
   }
   if (!list.empty()) {
     fail(ExitCode::bad_data,
          "{}: the work folder belongs to another run; different are:{}\nName another work folder "
-         "(work.dir), or go back to the old settings",
-         path.string(), list);
+         "(work.dir), or go back to the old settings{}",
+         path.string(), list,
+         list.find("\n  build: ") != std::string::npos
+             ? "; another build of the program is accepted with --accept-build-change"
+             : "");
   }
-  return false;
+  return {stored, false, {}};
 }
 
 }  // namespace shardquant::checkpoint

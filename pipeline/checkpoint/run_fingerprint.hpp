@@ -22,6 +22,11 @@ class RunFingerprint {
   /// text. @throws Failure(internal) for a wrong or repeated name
   void add(std::string name, std::string value);
 
+  /// All fields, in the order they were added.
+  const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
+  /// The value of a field; empty where there is none.
+  std::string value(std::string_view name) const;
+
   /// One line "name = value" per field between a first line with the format version and a last
   /// line with the hash; control characters and backslashes in values escaped.
   std::string text() const;
@@ -50,10 +55,20 @@ void store_fingerprint(const std::filesystem::path& path, const RunFingerprint& 
 /// Reads a stored fingerprint. @throws Failure: no_input, no_permission, io_error, bad_data
 RunFingerprint load_fingerprint(const std::filesystem::path& path);
 
-/// Ties a work folder to a run: stores the fingerprint where `path` is missing and returns true;
-/// returns false where an equal one is there. @throws Failure(bad_data) naming every field that
-/// differs and what to do; as store_fingerprint and load_fingerprint
-bool store_or_match_fingerprint(const std::filesystem::path& path,
-                                const RunFingerprint& fingerprint);
+/// What a work folder was found to be.
+struct FolderMatch {
+  RunFingerprint in_force;          ///< what the folder's state carries from now on
+  bool is_new = false;              ///< no fingerprint was there, or a damaged one
+  std::filesystem::path set_aside;  ///< where a damaged one is now, else empty
+};
+
+/// Ties a work folder to a run: stores the fingerprint where `path` is missing or damaged (then it
+/// is renamed; every state file carries its run as well), compares it where it is there.
+/// accepted_field: may differ, and then the stored fingerprint stays in force; empty for none.
+/// @throws Failure(bad_data) naming every field that differs and what to do; as store_fingerprint
+/// and load_fingerprint
+FolderMatch match_or_store_fingerprint(const std::filesystem::path& path,
+                                       const RunFingerprint& fingerprint,
+                                       std::string_view accepted_field = {});
 
 }  // namespace shardquant::checkpoint

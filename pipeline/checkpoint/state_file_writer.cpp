@@ -14,6 +14,7 @@
 #include "pipeline/checkpoint/state_seal.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/faults/fault_point.hpp"
 
 #define SHARDQUANT_WRITE_TRY(call) SHARDQUANT_HDF5_TRY(ExitCode::io_error, shown_, call)
 
@@ -127,6 +128,7 @@ void StateFileWriter::Impl::create() {
   struct stat status {};
   if (::stat(temporary_.c_str(), &status) != 0) fail_creating(path_, errno);
   inode_ = status.st_ino;
+  faults::reach(faults::Point::state_created, shown_);
 }
 
 void StateFileWriter::Impl::check_name(std::string_view name) const {
@@ -241,7 +243,9 @@ void StateFileWriter::Impl::commit() {
   if (open_) fail(ExitCode::internal, "{}: \"{}\" is not complete", shown_, open_->name);
   SHARDQUANT_WRITE_TRY(H5Fflush(file_.get(), H5F_SCOPE_GLOBAL));
   SHARDQUANT_WRITE_TRY(file_.close());
+  faults::reach(faults::Point::state_written, shown_);
   append_seal(temporary_, inode_);
+  faults::reach(faults::Point::state_sealed, shown_);
   rename_durably(temporary_, path_);
 }
 

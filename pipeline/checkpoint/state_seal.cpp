@@ -113,4 +113,18 @@ std::int64_t check_seal(const fs::path& path) {
   return bytes;
 }
 
+std::string read_seal(const fs::path& path) {
+  const Descriptor file = open_regular_file(path);
+  const std::int64_t bytes = file_size(file, path) - kSealBytes;
+  std::array<char, kSealBytes> seal{};
+  if (bytes < 0 || read_at(file, path, bytes, seal.data(), kSealBytes) != kSealBytes) {
+    fail(ExitCode::bad_data, "{}: too short for a state file", path.string());
+  }
+  std::string text = std::to_string(bytes) + ' ';
+  for (const char c : std::span(seal).subspan(16)) {
+    text += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  }
+  return text;
+}
+
 }  // namespace shardquant::checkpoint

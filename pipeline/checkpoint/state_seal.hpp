@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 namespace shardquant::checkpoint {
 
@@ -16,5 +17,9 @@ void append_seal(const std::filesystem::path& path, ino_t inode);
 /// Checks that the file is what was sealed, reading all of it, and returns the bytes before the
 /// seal. @throws Failure: no_input, no_permission, io_error; bad_data when it is not
 std::int64_t check_seal(const std::filesystem::path& path);
+
+/// "BYTES HASH" as the seal of a file has them, without comparing them with the rest of it.
+/// @throws Failure: no_input, no_permission, io_error; bad_data where there is no seal
+std::string read_seal(const std::filesystem::path& path);
 
 }  // namespace shardquant::checkpoint

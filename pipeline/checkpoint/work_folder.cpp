@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <cstring>
 #include <string>
 
@@ -24,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr const char* kHessians = "hessians";
 constexpr const char* kMeasurements = "measurements";
 constexpr const char* kQuantized = "quantized";
+constexpr const char* kParts[] = {kHessians, kMeasurements, kQuantized, "hidden", "heartbeats"};
 constexpr std::string_view kTemporaryMark = ".tmp.";
 constexpr std::size_t kLongestName = 200;
 
@@ -58,20 +58,15 @@ pid_t writer_of(const std::string& name) {
   return error == std::errc() && stop == end && pid > 0 ? pid : 0;
 }
 
-bool lives_here(pid_t pid) {
-  if (pid == ::getpid()) return false;
-  return ::kill(pid, 0) == 0 || errno == EPERM;
-}
-
-void remove_stale_in(const fs::path& folder, std::vector<fs::path>& removed) {
+void remove_temporaries_in(const fs::path& folder, std::vector<fs::path>& removed) {
   std::error_code error;
   fs::directory_iterator entries(folder, error);
   if (error == std::errc::no_such_file_or_directory) return;
   while (!error && entries != fs::directory_iterator()) {
     const fs::path path = entries->path();
-    const pid_t pid = writer_of(path.filename().string());
+    const bool is_temporary = writer_of(path.filename().string()) != 0;
     const bool regular = fs::is_regular_file(entries->symlink_status(error));
-    if (!error && pid != 0 && regular && !lives_here(pid)) {
+    if (!error && is_temporary && regular) {
       if (::unlink(path.c_str()) == 0) {
         removed.push_back(path);
       } else if (errno != ENOENT) {
@@ -90,7 +85,7 @@ WorkFolder::WorkFolder(fs::path path) : path_(std::move(path)) {}
 
 WorkFolder WorkFolder::create(const fs::path& path) {
   create_folder(path);
-  for (const char* part : {kHessians, kMeasurements, kQuantized}) create_folder(path / part);
+  for (const char* part : kParts) create_folder(path / part);
   sync_folder(path);
   return WorkFolder(path);
 }
@@ -107,11 +102,11 @@ fs::path WorkFolder::quantized(std::string_view name) const {
   return part_path(path_, kQuantized, name);
 }
 
-std::vector<fs::path> WorkFolder::remove_stale_temporaries() const {
+std::vector<fs::path> WorkFolder::remove_temporaries() const {
   std::vector<fs::path> removed;
-  remove_stale_in(path_, removed);
-  for (const char* part : {kHessians, kMeasurements, kQuantized}) {
-    remove_stale_in(path_ / part, removed);
+  remove_temporaries_in(path_, removed);
+  for (const char* part : kParts) {
+    remove_temporaries_in(path_ / part, removed);
   }
   std::sort(removed.begin(), removed.end());
   return removed;

@@ -25,15 +25,20 @@ class WorkFolder {
   std::filesystem::path events() const { return path_ / "events.jsonl"; }
   std::filesystem::path measurement() const { return path_ / "measurement.json"; }
   std::filesystem::path plan() const { return path_ / "plan.json"; }
+  std::filesystem::path lock() const { return path_ / "lock"; }
+  /// Folder of the ranks' heartbeats.
+  std::filesystem::path heartbeats() const { return path_ / "heartbeats"; }
+  /// Folder of the generations of hidden states.
+  std::filesystem::path hidden_states() const { return path_ / "hidden"; }
   /// State files of one Hessian group or linear layer.
   std::filesystem::path hessian(std::string_view name) const;
   std::filesystem::path measurement(std::string_view name) const;
   std::filesystem::path quantized(std::string_view name) const;
 
-  /// Deletes files NAME.tmp.PID whose process is not alive on this machine, or is this one, and
-  /// returns them, sorted. Of processes on other machines nothing is known here: to be called by
-  /// one rank, before any rank of the run writes. @throws Failure: no_permission, io_error
-  std::vector<std::filesystem::path> remove_stale_temporaries() const;
+  /// Deletes all files NAME.tmp.PID and returns them, sorted. @pre the lock of the folder is held
+  /// and no rank of this run has written: then nobody needs them any more.
+  /// @throws Failure: no_permission, io_error
+  std::vector<std::filesystem::path> remove_temporaries() const;
 
   /// Bytes that this user may still write to the folder's file system. @throws Failure(io_error)
   std::int64_t free_bytes() const;

@@ -33,6 +33,11 @@ class Communicator {
   virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> data) = 0;
   /// The largest value over all ranks, on all ranks.
   virtual std::int64_t max(std::int64_t value) = 0;
+  /// Tells all ranks, without waiting for them, to come to their next collective call soon. May be
+  /// repeated; costs nothing after the first time. Not collective.
+  virtual void raise_notice() = 0;
+  /// Whether a notice of any rank has arrived, passing it on. Not collective; cheap.
+  virtual bool notice_raised() = 0;
   /// Ends all ranks at once, without any clean-up; the launcher reports `code`.
   [[noreturn]] virtual void abort(int code) = 0;
 };
@@ -76,6 +81,7 @@ void on_all(Communicator& comm, Work&& work) {
   } catch (const SharedFailure&) {
     throw;  // all ranks are here, and the text is where the fault was
   } catch (const Failure& failure) {
+    comm.raise_notice();  // for those that would work on for long before they come here
     detail::settle(comm, &failure);
     return;  // not reached: settle throws for a failure
   }

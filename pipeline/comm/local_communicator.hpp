@@ -16,7 +16,12 @@ class LocalCommunicator final : public Communicator {
   void receive(std::span<std::byte> data, int peer) override;
   std::vector<std::vector<std::byte>> gather(std::span<const std::byte> data) override;
   std::int64_t max(std::int64_t value) override { return value; }
+  void raise_notice() override { noticed_ = true; }
+  bool notice_raised() override { return noticed_; }
   [[noreturn]] void abort(int code) override;
+
+ private:
+  bool noticed_ = false;
 };
 
 }  // namespace shardquant::comm

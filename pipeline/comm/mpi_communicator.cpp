@@ -10,7 +10,8 @@ namespace shardquant::comm {
 
 namespace {
 
-constexpr int kTag = 0;  // messages between two ranks are matched by order alone
+constexpr int kTag = 0;        // messages between two ranks are matched by order alone
+constexpr int kNoticeTag = 1;  // but for notices, which come between any others
 
 // Calls `move` for consecutive pieces of a message.
 template <class Span, class Move>
@@ -82,6 +83,36 @@ std::int64_t MpiCommunicator::max(std::int64_t value) {
   std::int64_t result = 0;
   SHARDQUANT_MPI_TRY(MPI_Allreduce(&value, &result, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD));
   return result;
+}
+
+void MpiCommunicator::raise_notice() {
+  if (noticed_) return;
+  noticed_ = true;
+  send_notices();
+}
+
+// Every rank passes a notice on to the ranks 1, 2, 4, ... beyond it: it reaches all in as many
+// steps as the number of ranks has binary digits, whoever began.
+void MpiCommunicator::send_notices() {
+  for (int distance = 1; distance < size_; distance *= 2) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    SHARDQUANT_MPI_TRY(MPI_Isend(nullptr, 0, MPI_BYTE, (rank_ + distance) % size_, kNoticeTag,
+                                 MPI_COMM_WORLD, &request));
+    // Nobody waits for it: the receiver may have left when it arrives.
+    SHARDQUANT_MPI_TRY(MPI_Request_free(&request));
+  }
+}
+
+bool MpiCommunicator::notice_raised() {
+  for (;;) {
+    int waiting = 0;
+    SHARDQUANT_MPI_TRY(
+        MPI_Iprobe(MPI_ANY_SOURCE, kNoticeTag, MPI_COMM_WORLD, &waiting, MPI_STATUS_IGNORE));
+    if (waiting == 0) return noticed_;
+    SHARDQUANT_MPI_TRY(MPI_Recv(nullptr, 0, MPI_BYTE, MPI_ANY_SOURCE, kNoticeTag, MPI_COMM_WORLD,
+                                MPI_STATUS_IGNORE));
+    raise_notice();
+  }
 }
 
 void MpiCommunicator::abort(int code) {

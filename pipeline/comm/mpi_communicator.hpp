@@ -19,12 +19,17 @@ class MpiCommunicator final : public Communicator {
   void receive(std::span<std::byte> data, int peer) override;
   std::vector<std::vector<std::byte>> gather(std::span<const std::byte> data) override;
   std::int64_t max(std::int64_t value) override;
+  void raise_notice() override;
+  bool notice_raised() override;
   [[noreturn]] void abort(int code) override;
 
  private:
+  void send_notices();
+
   std::int64_t piece_bytes_;
   int rank_ = 0;
   int size_ = 1;
+  bool noticed_ = false;
 };
 
 }  // namespace shardquant::comm

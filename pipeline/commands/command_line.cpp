@@ -1,12 +1,16 @@
 #include "pipeline/commands/command_line.hpp"
 
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/commands/solve_command.hpp"
+#include "pipeline/control/stop_signals.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/faults/fault_point.hpp"
 
 namespace shardquant::commands {
 
@@ -22,9 +26,34 @@ void add_run(CLI::App& app, const std::string& name, const std::string& text, La
   command->add_option("JOB", arguments->job_file, "Job file (YAML, schema version 1)")->required();
   command->add_option("-s,--set", arguments->overrides,
                       "Override one setting, as allocate.bpw=3.5; may be repeated");
+  command
+      ->add_option("--resume", arguments->resume,
+                   "State of an earlier run in work.dir: auto: go on from it; never: refuse; "
+                   "require: refuse to begin without")
+      ->check(CLI::IsMember({"auto", "never", "require"}));
+  command->add_option("--max-time", arguments->max_time,
+                      "Stop in time, with exit code 75: auto (Slurm's limit), none, seconds, "
+                      "MM:SS or HH:MM:SS");
+  command
+      ->add_option("--collective-timeout", arguments->stall_timeout_s,
+                   "End the job when a rank does not move for this many seconds; 0: never")
+      ->check(CLI::Range(0.0, 86400.0));
+  command->add_flag("--accept-build-change", arguments->accept_build_change,
+                    "Go on from the state of another build of this program");
   command->callback([arguments, &action] {
     action = [arguments](comm::Communicator& comm) { run_job(comm, *arguments); };
   });
+}
+
+bool saves_its_state(const CLI::App& app) {
+  return app.got_subcommand("run") || app.got_subcommand("measure") ||
+         app.got_subcommand("quantize");
+}
+
+void list_fault_points() {
+  for (std::size_t i = 0; !faults::point_name(i).empty(); ++i) {
+    fmt::print("{}\n", faults::point_name(i));
+  }
 }
 
 void add_eval(CLI::App& app, Action& action) {
@@ -76,6 +105,15 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
   CLI::App app("Mixed-bit EXL2 quantization of large language models over MPI ranks", "shardquant");
   app.set_version_flag("--version", std::string(SHARDQUANT_VERSION));
   app.require_subcommand(1);
+  if constexpr (faults::are_compiled_in()) {
+    app.add_flag_callback(
+        "--list-fault-points",
+        [] {
+          list_fault_points();
+          throw CLI::Success();
+        },
+        "Places of this test build where SHARDQUANT_FAULT can make it fail");
+  }
   app.footer(
       "Examples:\n"
       "  mpirun -n 8 shardquant run job.yaml\n"
@@ -102,6 +140,7 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
     if (comm.is_root()) app.exit(error);
     return is_help ? 0 : static_cast<int>(ExitCode::usage);
   }
+  if (!saves_its_state(app)) control::release_stop_signals();
   if (action) action(comm);
   if (solve_action) comm::on_root(comm, solve_action);
   return 0;

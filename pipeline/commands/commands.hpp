@@ -11,15 +11,20 @@ namespace shardquant::commands {
 /// How far `run` goes.
 enum class LastStage { measure, quantize };
 
-/// A job file and the settings given beside it.
+/// A job file and what is given beside it.
 struct RunArguments {
   std::string job_file;
   std::vector<std::string> overrides;  ///< "allocate.bpw=3.5"
   LastStage last = LastStage::quantize;
+  std::string resume = "auto";     ///< auto, never, require
+  std::string max_time = "auto";   ///< see control::read_time_limit
+  double stall_timeout_s = 300.0;  ///< 0: no watchdog
+  bool accept_build_change = false;
 };
 
 /// run, measure, quantize: calibrate, measure, allocate, quantize, write. Reuses what the work
-/// folder holds. @throws Failure
+/// folder holds; stops in an orderly way for signals and time limits, with ExitCode::try_again.
+/// @throws Failure
 void run_job(comm::Communicator& comm, const RunArguments& arguments);
 
 struct EvalArguments {

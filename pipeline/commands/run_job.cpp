@@ -1,11 +1,24 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
 #include <optional>
 
 #include "kernels/api/kernel_error.hpp"
 #include "kernels/make_backend.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/generation.hpp"
+#include "pipeline/checkpoint/run_lock.hpp"
+#include "pipeline/comm/observed_communicator.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/control/time_limit.hpp"
+#include "pipeline/control/watchdog.hpp"
+#include "pipeline/faults/fault_point.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
+#include "pipeline/stages/hash_model.hpp"
 #include "pipeline/stages/memory_plan.hpp"
 #include "pipeline/stages/run_pipeline.hpp"
 
@@ -66,18 +79,80 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
   return settings;
 }
 
-// The work folder, tied to this run by its fingerprint; returns the fingerprint's hash on all
-// ranks.
+// What root holds while the job runs, so that no other job comes into its folders.
+struct Locks {
+  std::optional<checkpoint::RunLock> work, output;
+
+  // A complaint where another job has one of them by now.
+  std::string touch() const {
+    for (const auto* lock : {&work, &output}) {
+      if (!*lock) continue;
+      const std::string complaint = (*lock)->touch();
+      if (!complaint.empty()) return complaint;
+    }
+    return {};
+  }
+};
+
+void take_locks(const config::RunConfig& config, LastStage last, Locks& locks) {
+  const auto say = [](const checkpoint::RunLock& lock) {
+    if (!lock.takeover().empty()) fmt::print(stderr, "shardquant: {}\n", lock.takeover());
+  };
+  const auto work = checkpoint::WorkFolder::create(config.work.dir);
+  locks.work.emplace(work.lock());
+  say(*locks.work);
+  if (last == LastStage::measure) return;
+  // Beside the output folder, which is to hold the model alone and appear when there is one.
+  const std::filesystem::path& output = config.output.dir;
+  std::error_code error;
+  std::filesystem::create_directories(output.parent_path(), error);
+  if (error) {
+    fail(error == std::errc::permission_denied ? ExitCode::no_permission : ExitCode::cannot_create,
+         "{}: cannot create the folder of the output: {}", output.parent_path().string(),
+         error.message());
+  }
+  if (std::filesystem::exists(output) && ::access(output.c_str(), W_OK | X_OK) != 0) {
+    fail(errno == EROFS ? ExitCode::cannot_create : ExitCode::no_permission,
+         "{}: the output folder cannot be written to: {}", output.string(), std::strerror(errno));
+  }
+  locks.output.emplace(output.parent_path() / ('.' + output.filename().string() + ".lock"));
+  say(*locks.output);
+}
+
+// Ties the work folder to this run; returns the hash of the fingerprint that its state carries.
+std::string match_work_folder(const checkpoint::WorkFolder& work, const RunArguments& arguments,
+                              const checkpoint::RunFingerprint& fingerprint) {
+  const bool has_state = std::filesystem::exists(work.fingerprint());
+  if (arguments.resume == "never" && has_state) {
+    fail(ExitCode::cannot_create,
+         "{}: holds the state of a run, and --resume never was given; name another work folder "
+         "(work.dir) or move this one away",
+         work.path().string());
+  }
+  if (arguments.resume == "require" && !has_state) {
+    fail(ExitCode::no_input, "{}: holds no state to go on from, and --resume require was given",
+         work.path().string());
+  }
+  const auto match = checkpoint::match_or_store_fingerprint(
+      work.fingerprint(), fingerprint, arguments.accept_build_change ? stages::kBuildField : "");
+  if (!match.set_aside.empty()) {
+    fmt::print(stderr, "shardquant: warning: {}: damaged; kept as {}\n",
+               work.fingerprint().string(), match.set_aside.filename().string());
+  }
+  return match.in_force.hex();
+}
+
+// The work folder, ready for this run; returns the fingerprint's hash on all ranks.
 std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfig& config,
-                                const stages::SourceModel& model) {
+                                const RunArguments& arguments, const stages::SourceModel& model) {
+  const auto file_hashes = stages::hash_model(comm, model.folder);
   std::string hash;
   comm::on_root(comm, [&] {
-    const auto work = checkpoint::WorkFolder::create(config.work.dir);
-    work.remove_stale_temporaries();
-    const auto fingerprint = stages::fingerprint_run(config, model);
-    checkpoint::store_or_match_fingerprint(work.fingerprint(), fingerprint);
+    const checkpoint::WorkFolder work(config.work.dir);
+    hash = match_work_folder(work, arguments, stages::fingerprint_run(config, model, file_hashes));
+    work.remove_temporaries();
+    checkpoint::remove_uncommitted_generations(work.hidden_states());
     checkpoint::write_durably(work.resolved_config(), config::resolved_text(config));
-    hash = fingerprint.hex();
   });
   return comm::broadcast_text(comm, std::move(hash));
 }
@@ -116,10 +191,50 @@ void report_end(const stages::RunContext& context) {
   context.events.write("run_end", "end", {{"exit_code", 0}, {"peak_bytes", peak}});
 }
 
+// Ends a job in which a rank holds up the others; called from the watchdog's thread.
+void end_stalled_job(comm::Communicator& comm, const std::string& complaint) {
+  fmt::print(stderr,
+             "shardquant: error: {}; the job is ended, run the same command again to go on from "
+             "the last state\n",
+             complaint);
+  ::alarm(10);  // should the abort itself hang
+  comm.abort(static_cast<int>(ExitCode::unavailable));
+}
+
+control::Watchdog::Options watchdog_options(comm::Communicator& comm,
+                                            const checkpoint::WorkFolder& work,
+                                            const RunArguments& arguments, const Locks& locks) {
+  control::Watchdog::Options options;
+  options.folder = work.heartbeats();
+  options.rank = comm.rank();
+  options.ranks = comm.size();
+  options.timeout_s = comm.size() > 1 ? arguments.stall_timeout_s : 0.0;
+  options.on_beat = [&locks] { return locks.touch(); };
+  options.on_stall = [&comm](const std::string& complaint) { end_stalled_job(comm, complaint); };
+  return options;
+}
+
+std::optional<double> time_limit(const RunArguments& arguments) {
+  return control::read_time_limit(arguments.max_time, static_cast<double>(std::time(nullptr)),
+                                  [](const char* variable) { return std::getenv(variable); });
+}
+
+void report_restart(const stages::RunContext& context) {
+  if (context.events.restart() == 0) return;
+  const char* job = std::getenv("SLURM_JOB_ID");
+  context.log.line("start", fmt::format("=== restart {}{} ===", context.events.restart(),
+                                        job != nullptr ? std::string(" of job ") + job : ""));
+}
+
 }  // namespace
 
-void run_job(comm::Communicator& comm, const RunArguments& arguments) {
+void run_job(comm::Communicator& launched, const RunArguments& arguments) {
+  comm::Activity activity;
+  comm::ObservedCommunicator comm(launched, activity);
+  std::optional<double> limit;
+  comm::on_all(comm, [&] { limit = time_limit(arguments); });
   const config::RunConfig config = agree_on_config(comm, arguments);
+  control::RunControl control(comm, {static_cast<double>(config.checkpoint.every_s), limit});
   const auto model = open_model(comm, config);
   std::optional<formats::TokenStream> tokens;
   comm::on_all(comm, [&] {
@@ -128,8 +243,14 @@ void run_job(comm::Communicator& comm, const RunArguments& arguments) {
   });
   std::string reason;
   const auto backend = open_backend(comm, config.device, reason);
-  std::string fingerprint = prepare_work_folder(comm, config, *model);
+  faults::reach(faults::Point::inputs_opened);
+
+  Locks locks;
+  comm::on_root(comm, [&] { take_locks(config, arguments.last, locks); });
   const checkpoint::WorkFolder work(config.work.dir);
+  const control::Watchdog watchdog(activity, watchdog_options(comm, work, arguments, locks));
+  std::string fingerprint = prepare_work_folder(comm, config, arguments, *model);
+  faults::reach(faults::Point::work_opened);
 
   report::Log log({.enabled = comm.is_root()});
   std::optional<report::EventLog> events;
@@ -149,13 +270,20 @@ void run_job(comm::Communicator& comm, const RunArguments& arguments) {
       work,
       log,
       *events,
+      control,
       std::move(fingerprint),
       {config.calibration.rows, config.calibration.slice_rows, config.calibration.length},
       quantizer_settings(config.quantizer),
       kernels::exl2_2023_options()};
+  report_restart(context);
   if (comm.is_root()) report_start(context, reason);
-  stages::run_pipeline(context, arguments.last == LastStage::measure);
-  report_end(context);
+  try {
+    stages::run_pipeline(context, arguments.last == LastStage::measure);
+    report_end(context);
+  } catch (const Failure& failure) {
+    events->write("run_end", "end", {{"exit_code", static_cast<int>(failure.code())}});
+    throw;
+  }
 }
 
 }  // namespace shardquant::commands

@@ -58,6 +58,10 @@ struct RunConfig {
     std::filesystem::path dir;
   } work;
 
+  struct Checkpoint {
+    std::int64_t every_s = 300;  ///< between two stored hidden states
+  } checkpoint;
+
   struct Device {
     std::string kind = "auto";  ///< auto, cpu, cuda
     std::int64_t threads = 1;

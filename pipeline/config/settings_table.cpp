@@ -97,6 +97,10 @@ std::vector<Setting> make_table() {
        kHasDefault, "Largest size of an output file, in MiB."},
       {"work.dir", PathSetting{at<&C::work, &C::Work::dir>}, kRequired,
        "Folder of the run's state: what a restart goes on from. All ranks must see it."},
+      {"checkpoint.every_s",
+       IntegerSetting{at<&C::checkpoint, &C::Checkpoint::every_s>, 0, 1 << 20}, kHasDefault,
+       "Seconds between two stored hidden states, in the work folder; 0: after every wave of "
+       "blocks. What was measured and quantized is stored at once in any case."},
       {"device.kind", WordSetting{at<&C::device, &C::Device::kind>, {"auto", "cpu", "cuda"}},
        kHasDefault, "Where the numbers are computed; `auto` takes a GPU where there is one."},
       {"device.threads", IntegerSetting{at<&C::device, &C::Device::threads>, 1, 1024}, kHasDefault,

@@ -121,6 +121,18 @@ void publish_partial(const fs::path& folder, std::string_view file_name, Overwri
   sync_folder(folder);
 }
 
+void withdraw_published(const fs::path& folder, std::string_view file_name) {
+  const fs::path from = folder / file_name;
+  const fs::path to = folder / partial_name(file_name);
+  if (!exists_by_any_type(from) || exists_by_any_type(to)) return;
+  const int error = rename_without_replacing(from, to);
+  if (error != 0) {
+    fail(ExitCode::io_error, "{}: cannot be renamed to {}: {}", from.string(),
+         to.filename().string(), std::strerror(error));
+  }
+  sync_folder(folder);
+}
+
 void discard_partial(const fs::path& folder, std::string_view file_name) noexcept {
   ::unlink((folder / partial_name(file_name)).c_str());
 }

@@ -33,6 +33,10 @@ FileHandle open_partial(const std::filesystem::path& folder, std::string_view fi
 void publish_partial(const std::filesystem::path& folder, std::string_view file_name,
                      Overwrite overwrite);
 
+/// Makes a published file partial again, where it is there and no partial one is: undoes
+/// publish_partial. @throws Failure(io_error)
+void withdraw_published(const std::filesystem::path& folder, std::string_view file_name);
+
 /// Removes the partial file, if there is one; for cleaning up after a failure, so it never throws.
 void discard_partial(const std::filesystem::path& folder, std::string_view file_name) noexcept;
 

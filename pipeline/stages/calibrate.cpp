@@ -6,21 +6,17 @@
 #include <numeric>
 
 #include "pipeline/failure.hpp"
+#include "pipeline/faults/fault_point.hpp"
 #include "pipeline/model/evaluate_rows.hpp"
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
+#include "pipeline/stages/group_state.hpp"
+#include "pipeline/stages/hidden_state.hpp"
 #include "pipeline/stages/row_sketch.hpp"
 
 namespace shardquant::stages {
 
 namespace {
-
-// A slice of this rank: its tokens and its hidden states.
-struct OwnSlice {
-  std::int64_t index = 0;
-  std::vector<std::int32_t> tokens;
-  kernels::Matrix hidden;  // [rows * length, hidden_size]
-};
 
 // What one slice adds to one Hessian group.
 struct Partial {
@@ -45,18 +41,26 @@ class Calibration {
         batch_rows_(micro_batch_rows(context.slices)),
         workspace_(context.backend, context.model.description, batch_rows_ * slices_.length,
                    slices_.length) {
-    comm::on_all(context.comm, [&] { embed_own_slices(); });
+    comm::on_all(context.comm, [&] { prepare_own_slices(); });
   }
 
+  // Puts the slices before the first block that is wanted, or as near as stored states lead;
+  // returns the block that comes next.
+  std::int64_t begin(std::int64_t first_wanted);
   // Forwards the blocks of a wave; returns the sums of its groups, complete on their owners.
   std::vector<Sum> forward_wave(const Wave& wave);
+  // Works off this rank's sums; returns those it put down.
+  std::vector<Sum*> consume(std::vector<Sum>& sums, const GroupConsumer& consumer);
+  // Between two waves: stores the state where that is due, and ends the run where it is to stop.
+  void pause_after(const Wave& wave, const std::vector<Sum*>& put_down);
 
   std::optional<double> perplexity();
 
  private:
-  void embed_own_slices();
+  void prepare_own_slices();
   void forward_block(std::int64_t block, std::vector<Sum>& sums);
   void forward_slice(const model::BlockWeights& weights, OwnSlice& slice);
+  void leave_if_asked(std::int64_t block);
   void forward_head(std::vector<Sum>& sums);
   void head_of_slice(const model::HeadWeights& weights, OwnSlice& slice);
   void start_partials(std::int64_t block, const OwnSlice* slice, const std::vector<Sum>& sums);
@@ -79,7 +83,7 @@ class Calibration {
   std::vector<double> row_losses_;            // of own slices, in their order
 };
 
-void Calibration::embed_own_slices() {
+void Calibration::prepare_own_slices() {
   const std::int64_t vocab = context_.model.description.vocab_size;
   for (std::int64_t s = context_.comm.rank(); s < slices_.count(); s += context_.comm.size()) {
     OwnSlice slice;
@@ -94,9 +98,22 @@ void Calibration::embed_own_slices() {
     }
     slice.hidden =
         context_.backend.allocate(rows * slices_.length, context_.model.description.hidden_size);
-    model::embed_tokens(context_.backend, source_, slice.tokens, slice.hidden);
     own_.push_back(std::move(slice));
   }
+}
+
+std::int64_t Calibration::begin(std::int64_t first_wanted) {
+  const std::int64_t block = load_hidden_states(context_, first_wanted, own_);
+  if (block >= 0) {
+    context_.log.line("calibrate", fmt::format("forward pass goes on at block {}", block));
+    return block;
+  }
+  comm::on_all(context_.comm, [&] {
+    for (OwnSlice& slice : own_) {
+      model::embed_tokens(context_.backend, source_, slice.tokens, slice.hidden);
+    }
+  });
+  return 0;
 }
 
 OwnSlice* Calibration::own_slice(std::int64_t round) {
@@ -183,10 +200,21 @@ void Calibration::forward_block(std::int64_t block, std::vector<Sum>& sums) {
     comm::on_all(context_.comm, [&] {
       start_partials(block, slice, sums);
       if (slice != nullptr) forward_slice(weights, *slice);
+      faults::reach(faults::Point::slice_forwarded, std::to_string(block));
     });
     finish_round(round, slice != nullptr, sums, block);
+    leave_if_asked(block);
   }
   partials_.clear();
+  faults::reach(faults::Point::block_forwarded, std::to_string(block));
+}
+
+// In the middle of a wave nothing new is worth storing: what was forwarded since the last stored
+// state is little beside the measuring of a wave.
+void Calibration::leave_if_asked(std::int64_t block) {
+  if (context_.control.agree() >= control::RunControl::Decision::stop) {
+    context_.control.leave(fmt::format("in block {}", block));
+  }
 }
 
 void Calibration::head_of_slice(const model::HeadWeights& weights, OwnSlice& slice) {
@@ -250,6 +278,38 @@ std::vector<Sum> Calibration::forward_wave(const Wave& wave) {
   return sums;
 }
 
+std::vector<Sum*> Calibration::consume(std::vector<Sum>& sums, const GroupConsumer& consumer) {
+  std::vector<Sum*> put_down;
+  for (Sum& sum : sums) {
+    if (sum.owner != context_.comm.rank()) continue;
+    if (request_.keep_hessians && !context_.control.must_hurry())
+      save_hessian(context_, sum.group, sum.total);
+    if (!context_.control.should_stop() && consumer(context_.model.group(sum.group), sum.total)) {
+      sum.total = {};
+    } else {
+      put_down.push_back(&sum);
+    }
+  }
+  return put_down;
+}
+
+void Calibration::pause_after(const Wave& wave, const std::vector<Sum*>& put_down) {
+  using Decision = control::RunControl::Decision;
+  const Decision decision = context_.control.agree();
+  if (decision == Decision::go_on) return;
+  // The head changes no hidden states.
+  const std::int64_t next = std::min(wave.end_block, context_.model.description.layers);
+  if (decision != Decision::stop_fast) {
+    comm::on_all(context_.comm, [&] {
+      for (const Sum* sum : put_down) {
+        if (!request_.keep_hessians) save_hessian(context_, sum->group, sum->total);
+      }
+    });
+    save_hidden_states(context_, next, own_);
+  }
+  if (decision >= Decision::stop) context_.control.leave(fmt::format("before block {}", next));
+}
+
 std::optional<double> Calibration::perplexity() {
   if (!request_.perplexity) return std::nullopt;
   const auto parts = context_.comm.gather(std::as_bytes(std::span(row_losses_)));
@@ -272,6 +332,16 @@ std::optional<double> Calibration::perplexity() {
   return value;
 }
 
+// The block up to which nothing but the hidden states is wanted.
+std::int64_t first_wanted_block(const RunContext& context, const CalibrationRequest& request) {
+  for (const model::HessianGroup& group : context.model.layout.groups) {
+    if (request.wanted[static_cast<std::size_t>(group.index)]) {
+      return std::min(group.block, context.model.description.layers);
+    }
+  }
+  return context.model.description.layers;
+}
+
 }  // namespace
 
 std::int64_t micro_batch_rows(const Slices& slices) {
@@ -280,20 +350,17 @@ std::int64_t micro_batch_rows(const Slices& slices) {
 }
 
 std::optional<double> calibrate(const RunContext& context, const CalibrationRequest& request,
-                                const GroupConsumer& consume) {
+                                const GroupConsumer& consumer) {
   Calibration calibration(context, request);
+  const std::int64_t begin = calibration.begin(first_wanted_block(context, request));
   const auto waves = plan_waves(context.model.layout, request.wanted, request.cost,
-                                context.comm.size(), request.perplexity);
+                                context.comm.size(), request.perplexity, begin);
   for (const Wave& wave : waves) {
     std::vector<Sum> sums = calibration.forward_wave(wave);
-    comm::on_all(context.comm, [&] {
-      for (Sum& sum : sums) {
-        if (sum.owner != context.comm.rank()) continue;
-        consume(context.model.group(sum.group), sum.total);
-        sum.total = {};
-      }
-    });
+    std::vector<Sum*> put_down;
+    comm::on_all(context.comm, [&] { put_down = calibration.consume(sums, consumer); });
     if (request.wave_done) request.wave_done(wave);
+    calibration.pause_after(wave, put_down);
   }
   return calibration.perplexity();
 }

@@ -13,24 +13,29 @@ namespace shardquant::stages {
 
 /// What the forward pass over the calibration rows is to yield.
 struct CalibrationRequest {
-  std::vector<bool> wanted;                                ///< by Hessian group
-  bool sketches = false;                                   ///< for err_norm row_mean
-  bool perplexity = false;                                 ///< of the model on the calibration rows
+  std::vector<bool> wanted;    ///< by Hessian group
+  bool keep_hessians = false;  ///< write each to the work folder before it is worked off
+  bool sketches = false;       ///< for err_norm row_mean
+  bool perplexity = false;     ///< of the model on the calibration rows
   std::function<double(const model::HessianGroup&)> cost;  ///< of working a group off
   std::function<void(const Wave&)> wave_done;  ///< called when this rank has worked off its part
 };
 
-/// Called on the owner of a group when its Hessian is complete; returns when it is worked off.
-using GroupConsumer = std::function<void(const model::HessianGroup&, const CalibratedGroup&)>;
+/// Called on the owner of a group when its Hessian is complete; returns when it is worked off, or
+/// false when it was put down for the run to stop.
+using GroupConsumer = std::function<bool(const model::HessianGroup&, const CalibratedGroup&)>;
 
 /// Rows that go through a block together: as many as make about 2048 tokens, a part of a slice.
 std::int64_t micro_batch_rows(const Slices& slices);
 
 /// Forwards the calibration rows through the model, block by block, weights streamed, and hands
-/// every wanted group's Hessian to its owner's consumer, wave by wave (plan_waves). Collective.
-/// Hidden states stay with the rank that owns their slice. Returns the perplexity on all ranks
-/// where asked for.
-/// @throws Failure(bad_data) naming tensor or block where a value is NaN or infinite
+/// every wanted group's Hessian to its owner's consumer, wave by wave (plan_waves). Begins at the
+/// newest stored hidden states before the first wanted group. Collective. Hidden states stay with
+/// the rank that owns their slice; between waves they are stored when a checkpoint is due. When the
+/// run is to stop, Hessians of the wave that are not worked off are stored first, and the hidden
+/// states, so that nothing is forwarded twice. Returns the perplexity on all ranks where asked for.
+/// @throws Failure(bad_data) naming tensor or block where a value is NaN or infinite,
+/// SharedFailure(try_again) when the run stops
 std::optional<double> calibrate(const RunContext& context, const CalibrationRequest& request,
                                 const GroupConsumer& consume);
 

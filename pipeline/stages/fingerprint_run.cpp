@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/api/quant_option.hpp"
+#include "pipeline/checkpoint/build_identity.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
 
@@ -36,14 +39,31 @@ std::string file_hash(const std::filesystem::path& path) {
   return checkpoint::xxh3_128_hex(checkpoint::read_whole(path, kMostBytes));
 }
 
+// Names of files may hold what names of fields may not.
+std::string file_field(std::size_t index, const std::string& path) {
+  std::string name = std::filesystem::path(path).filename().string();
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  if (name.size() > 64 || !std::all_of(name.begin(), name.end(), is_plain)) {
+    name = fmt::format("{}", index + 1);
+  }
+  return "model.file." + name;
+}
+
 }  // namespace
 
 checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
-                                           const SourceModel& model) {
+                                           const SourceModel& model,
+                                           const std::vector<std::string>& file_hashes) {
   checkpoint::RunFingerprint fingerprint;
-  fingerprint.add("version", SHARDQUANT_VERSION);
+  fingerprint.add(kBuildField, checkpoint::build_identity());
   fingerprint.add("model.config", checkpoint::xxh3_128_hex(model.description.config_text));
   fingerprint.add("model.tensors", checkpoint::xxh3_128_hex(tensor_headers(model)));
+  for (std::size_t i = 0; i < file_hashes.size(); ++i) {
+    fingerprint.add(file_field(i, model.folder.files()[i].name()), file_hashes[i]);
+  }
   fingerprint.add("calibration.tokens", file_hash(config.calibration.tokens));
   fingerprint.add("calibration.rows", fmt::format("{}", config.calibration.rows));
   fingerprint.add("calibration.length", fmt::format("{}", config.calibration.length));

@@ -1,15 +1,23 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "pipeline/checkpoint/run_fingerprint.hpp"
 #include "pipeline/config/run_config.hpp"
 #include "pipeline/stages/source_model.hpp"
 
 namespace shardquant::stages {
 
-/// All that Hessians and measurements depend on, as named fields: the model's config and tensor
-/// headers, the calibration tokens, the settings of measuring, the option table, the version of
-/// this program. Not the budget: one measurement serves all sizes. Reads the token file whole.
+/// The field that tells builds of this program apart.
+inline constexpr const char* kBuildField = "build";
+
+/// All that Hessians and measurements depend on, as named fields: the model's config, tensor
+/// headers and contents, the calibration tokens, the settings of measuring, the option table, the
+/// build of this program. Not the budget: one measurement serves all sizes. Reads the token file
+/// whole. file_hashes: from hash_model.
 checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
-                                           const SourceModel& model);
+                                           const SourceModel& model,
+                                           const std::vector<std::string>& file_hashes);
 
 }  // namespace shardquant::stages

@@ -1,6 +1,8 @@
 #include "pipeline/stages/group_state.hpp"
 
+#include <cstdio>
 #include <filesystem>
+#include <string>
 
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
@@ -9,28 +11,51 @@ namespace shardquant::stages {
 
 namespace {
 
-constexpr const char* kHessianKind = "hessian";
-constexpr const char* kMeasurementKind = "measurement";
+namespace fs = std::filesystem;
 
-std::filesystem::path path_of(const RunContext& context, std::int64_t group, GroupFile file) {
-  const std::string& name = context.model.group(group).name;
-  return file == GroupFile::hessian ? context.work.hessian(name) : context.work.measurement(name);
+// With the name in it a file that took another one's place is noticed.
+std::string hessian_kind(const RunContext& context, std::int64_t group) {
+  return "hessian of " + context.model.group(group).name;
 }
 
-bool is_complete(const RunContext& context, std::int64_t group, GroupFile file) {
-  const std::filesystem::path path = path_of(context, group, file);
-  if (!std::filesystem::exists(path)) return false;
-  const char* kind = file == GroupFile::hessian ? kHessianKind : kMeasurementKind;
+std::string measurement_kind(const RunContext& context, std::int64_t layer) {
+  return "measurement of " + context.model.layer(layer).key;
+}
+
+fs::path hessian_path(const RunContext& context, std::int64_t group) {
+  return context.work.hessian(context.model.group(group).name);
+}
+
+fs::path measurement_path(const RunContext& context, std::int64_t layer) {
+  return context.work.measurement(context.model.layer(layer).key);
+}
+
+bool is_complete(const RunContext& context, const fs::path& path, const std::string& kind) {
+  if (!fs::exists(path)) return false;
   if (checkpoint::state_file_is_valid(path, kind, context.fingerprint)) return true;
-  checkpoint::set_aside_damaged(path);
+  const fs::path aside = checkpoint::set_aside_damaged(path);
+  std::fprintf(stderr, "shardquant: warning: %s: damaged; kept as %s and computed again\n",
+               path.c_str(), aside.filename().c_str());
   return false;
+}
+
+// is_whole(i) for this rank's share of 0 .. count - 1; then the answers of all.
+template <class Check>
+std::vector<bool> share_checks(const RunContext& context, std::int64_t count, Check is_whole) {
+  std::vector<std::byte> mine(static_cast<std::size_t>(count));
+  comm::on_all(context.comm, [&] {
+    for (std::int64_t i = context.comm.rank(); i < count; i += context.comm.size()) {
+      mine[static_cast<std::size_t>(i)] = std::byte{is_whole(i)};
+    }
+  });
+  return comm::any_of_ranks(context.comm, mine);
 }
 
 }  // namespace
 
 void save_hessian(const RunContext& context, std::int64_t group,
                   const CalibratedGroup& calibrated) {
-  checkpoint::StateFileWriter file(path_of(context, group, GroupFile::hessian), kHessianKind,
+  checkpoint::StateFileWriter file(hessian_path(context, group), hessian_kind(context, group),
                                    context.fingerprint);
   file.add_integer("inputs", calibrated.hessian.size());
   file.write<float>("upper_triangle", calibrated.hessian.values());
@@ -39,7 +64,7 @@ void save_hessian(const RunContext& context, std::int64_t group,
 }
 
 CalibratedGroup load_hessian(const RunContext& context, std::int64_t group) {
-  checkpoint::StateFileReader file(path_of(context, group, GroupFile::hessian), kHessianKind,
+  checkpoint::StateFileReader file(hessian_path(context, group), hessian_kind(context, group),
                                    context.fingerprint);
   CalibratedGroup calibrated;
   calibrated.hessian = PackedHessian(context.model.group(group).inputs);
@@ -48,45 +73,46 @@ CalibratedGroup load_hessian(const RunContext& context, std::int64_t group) {
   return calibrated;
 }
 
-void save_measurement(const RunContext& context, const GroupMeasurement& record) {
-  checkpoint::StateFileWriter file(path_of(context, record.group, GroupFile::measurement),
-                                   kMeasurementKind, context.fingerprint);
+void save_measurement(const RunContext& context, const MeasuredLayer& record) {
+  checkpoint::StateFileWriter file(measurement_path(context, record.layer),
+                                   measurement_kind(context, record.layer), context.fingerprint);
   file.add_number("damp", record.damp);
   file.add_number("seconds", record.seconds);
   file.add_integer("damping_tries", record.damping_tries);
   file.add_integer("factor_method", static_cast<std::int64_t>(record.method));
   file.add_integer("dead_inputs", record.dead_inputs);
-  file.add_integer("options", record.options);
   file.write<double>("err", record.err);
   file.write<std::int64_t>("flushed_groups", record.flushed_groups);
   file.commit();
 }
 
-GroupMeasurement load_measurement(const RunContext& context, std::int64_t group) {
-  checkpoint::StateFileReader file(path_of(context, group, GroupFile::measurement),
-                                   kMeasurementKind, context.fingerprint);
-  GroupMeasurement record;
-  record.group = group;
+MeasuredLayer load_measurement(const RunContext& context, std::int64_t layer) {
+  checkpoint::StateFileReader file(measurement_path(context, layer),
+                                   measurement_kind(context, layer), context.fingerprint);
+  MeasuredLayer record;
+  record.layer = layer;
   record.damp = file.number("damp");
   record.seconds = file.number("seconds");
   record.damping_tries = file.integer("damping_tries");
   record.method = static_cast<kernels::FactorMethod>(file.integer("factor_method"));
   record.dead_inputs = file.integer("dead_inputs");
-  record.options = file.integer("options");
   record.err = file.read<double>("err");
   record.flushed_groups = file.read<std::int64_t>("flushed_groups");
   return record;
 }
 
-std::vector<bool> find_complete(const RunContext& context, GroupFile file) {
-  const auto groups = static_cast<std::int64_t>(context.model.layout.groups.size());
-  std::vector<std::byte> mine(static_cast<std::size_t>(groups));
-  comm::on_all(context.comm, [&] {
-    for (std::int64_t g = context.comm.rank(); g < groups; g += context.comm.size()) {
-      mine[static_cast<std::size_t>(g)] = std::byte{is_complete(context, g, file)};
-    }
+std::vector<bool> find_kept_hessians(const RunContext& context) {
+  return share_checks(context, std::ssize(context.model.layout.groups), [&](std::int64_t group) {
+    return is_complete(context, hessian_path(context, group), hessian_kind(context, group));
   });
-  return comm::any_of_ranks(context.comm, mine);
+}
+
+std::vector<bool> find_measured_layers(const RunContext& context) {
+  return share_checks(context, std::ssize(context.model.layout.linear_layers),
+                      [&](std::int64_t layer) {
+                        return is_complete(context, measurement_path(context, layer),
+                                           measurement_kind(context, layer));
+                      });
 }
 
 }  // namespace shardquant::stages

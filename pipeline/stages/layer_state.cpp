@@ -1,5 +1,6 @@
 #include "pipeline/stages/layer_state.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 
@@ -8,14 +9,22 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/exl2_layer.hpp"
 #include "pipeline/formats/folder_files.hpp"
+#include "pipeline/stages/write_model.hpp"
 
 namespace shardquant::stages {
 
 namespace {
 
-constexpr const char* kLayerKind = "quantized layer";
+namespace fs = std::filesystem;
+
 constexpr const char* kOutputKind = "published output";
 constexpr const char* kOutputName = "output";
+constexpr const char* kPublishingKind = "output that is being published";
+constexpr const char* kPublishingName = "publishing";
+
+std::string layer_kind(const std::string& key) {
+  return "quantized layer " + key;
+}
 
 // A record speaks of one plan in one folder: another plan, or the same one written elsewhere, is
 // another.
@@ -48,9 +57,10 @@ std::vector<std::int64_t> hashes_in_shards(const OutputFiles& files, std::int64_
 bool is_finished(const RunContext& context, const AllocatedModel& allocated, std::int64_t layer,
                  const OutputFiles& files, const std::string& fingerprint) {
   if (!allocated.quantized[static_cast<std::size_t>(layer)]) return false;
-  const auto path = context.work.quantized(context.model.layer(layer).key);
-  if (!checkpoint::state_file_is_valid(path, kLayerKind, fingerprint)) return false;
-  checkpoint::StateFileReader record(path, kLayerKind, fingerprint);
+  const std::string& key = context.model.layer(layer).key;
+  const auto path = context.work.quantized(key);
+  if (!checkpoint::state_file_is_valid(path, layer_kind(key), fingerprint)) return false;
+  checkpoint::StateFileReader record(path, layer_kind(key), fingerprint);
   const std::int64_t first = allocated.output.first_of_linear[static_cast<std::size_t>(layer)];
   return record.read<std::int64_t>("tensor_hashes") ==
          hashes_in_shards(files, first, tensors_of(context, allocated, layer));
@@ -67,8 +77,9 @@ std::vector<std::string> shard_names(const AllocatedModel& allocated) {
 void save_layer(const RunContext& context, const AllocatedModel& allocated, std::int64_t layer,
                 const QuantizedLayer& quantized, const OutputFiles& files, std::int64_t first,
                 std::int64_t count) {
-  checkpoint::StateFileWriter record(context.work.quantized(context.model.layer(layer).key),
-                                     kLayerKind, output_fingerprint(context, allocated));
+  const std::string& key = context.model.layer(layer).key;
+  checkpoint::StateFileWriter record(context.work.quantized(key), layer_kind(key),
+                                     output_fingerprint(context, allocated));
   record.add_number("err", quantized.err);
   record.add_integer("flushed_groups", quantized.flushed_groups);
   record.write<std::int64_t>("tensor_hashes", hashes_in_shards(files, first, count));
@@ -89,17 +100,30 @@ std::vector<bool> find_finished_layers(const RunContext& context, const Allocate
   return comm::any_of_ranks(context.comm, mine);
 }
 
-void prepare_output(const RunContext& context, const AllocatedModel& allocated) {
-  const std::filesystem::path& folder = context.config.output.dir;
+bool prepare_output(const RunContext& context, const AllocatedModel& allocated) {
+  const fs::path& folder = context.config.output.dir;
+  const bool interrupted =
+      checkpoint::state_file_is_valid(context.work.quantized(kPublishingName), kPublishingKind,
+                                      output_fingerprint(context, allocated));
+  if (interrupted) OutputFiles::unpublish(folder, allocated.output);
   formats::require_safe_target(context.model.folder.path(), folder, shard_names(allocated),
                                formats::Overwrite::no);
+  for (const std::string& name : side_files(context)) {
+    if (!interrupted && fs::exists(folder / name)) {
+      fail(ExitCode::cannot_create,
+           "{}: {} is there already and would be replaced; remove it or "
+           "choose another output folder",
+           folder.string(), name);
+    }
+  }
   std::error_code error;
-  std::filesystem::create_directories(folder, error);
+  fs::create_directories(folder, error);
   if (error) {
     fail(ExitCode::cannot_create, "{}: cannot create the output folder: {}", folder.string(),
          error.message());
   }
   OutputFiles::create(folder, allocated.output, true);
+  return interrupted;
 }
 
 bool output_is_published(const RunContext& context, const AllocatedModel& allocated) {
@@ -109,17 +133,27 @@ bool output_is_published(const RunContext& context, const AllocatedModel& alloca
   }
   for (const auto& shard : allocated.output.plan.shards) {
     std::error_code error;
-    const auto bytes =
-        std::filesystem::file_size(context.config.output.dir / shard.file_name, error);
+    const auto bytes = fs::file_size(context.config.output.dir / shard.file_name, error);
     if (error || bytes != static_cast<std::uintmax_t>(shard.file_bytes)) return false;
   }
-  return true;
+  const auto names = side_files(context);
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return fs::exists(context.config.output.dir / name);
+  });
+}
+
+void mark_publishing(const RunContext& context, const AllocatedModel& allocated) {
+  checkpoint::StateFileWriter record(context.work.quantized(kPublishingName), kPublishingKind,
+                                     output_fingerprint(context, allocated));
+  record.commit();
 }
 
 void mark_published(const RunContext& context, const AllocatedModel& allocated) {
   checkpoint::StateFileWriter record(context.work.quantized(kOutputName), kOutputKind,
                                      output_fingerprint(context, allocated));
   record.commit();
+  // With it gone nothing in the output folder is taken for ours to replace.
+  fs::remove(context.work.quantized(kPublishingName));
 }
 
 }  // namespace shardquant::stages

@@ -23,13 +23,17 @@ void save_layer(const RunContext& context, const AllocatedModel& allocated, std:
 std::vector<bool> find_finished_layers(const RunContext& context, const AllocatedModel& allocated,
                                        const OutputFiles& files);
 
-/// Root: creates output folder and partial shards, or keeps those of an interrupted run of the same
-/// plan.
-/// @throws Failure(cannot_create) where the folder holds another model, and as OutputFiles::create
-void prepare_output(const RunContext& context, const AllocatedModel& allocated);
+/// Root: creates the partial shards in the output folder, or keeps those of an interrupted run of
+/// the same plan. Where that run was interrupted while it gave the shards their names, takes the
+/// names back, so that everything is checked again. Returns whether it was.
+/// @throws Failure(cannot_create) where the folder holds files of others that the output would
+/// replace, and as OutputFiles::create
+bool prepare_output(const RunContext& context, const AllocatedModel& allocated);
 
-/// Root: whether a run of this plan finished this output folder and its shards are all there.
+/// Root: whether a run of this plan finished this output folder and its files are all there.
 bool output_is_published(const RunContext& context, const AllocatedModel& allocated);
+/// Root: records that from now on files of the output get their names.
+void mark_publishing(const RunContext& context, const AllocatedModel& allocated);
 /// Root: records that the output is complete.
 void mark_published(const RunContext& context, const AllocatedModel& allocated);
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "pipeline/failure.hpp"
+#include "pipeline/faults/fault_point.hpp"
 #include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/layer_weights.hpp"
 
@@ -65,11 +67,15 @@ kernels::Matrix permuted_sketches(kernels::Backend& backend, std::span<const flo
   return matrix;
 }
 
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
-std::vector<std::byte> GroupMeasurement::to_bytes() const {
-  const std::int64_t header[] = {group,       damping_tries, static_cast<std::int64_t>(method),
-                                 dead_inputs, options,       static_cast<std::int64_t>(err.size())};
+std::vector<std::byte> MeasuredLayer::to_bytes() const {
+  const std::int64_t header[] = {layer, damping_tries, static_cast<std::int64_t>(method),
+                                 dead_inputs, static_cast<std::int64_t>(err.size())};
   std::vector<std::byte> bytes;
   append<std::int64_t>(bytes, header);
   append<double>(bytes, std::array{damp, seconds});
@@ -78,31 +84,31 @@ std::vector<std::byte> GroupMeasurement::to_bytes() const {
   return bytes;
 }
 
-GroupMeasurement GroupMeasurement::from_bytes(std::span<const std::byte>& bytes) {
-  std::int64_t header[6];
+MeasuredLayer MeasuredLayer::from_bytes(std::span<const std::byte>& bytes) {
+  std::int64_t header[5];
   take<std::int64_t>(bytes, header);
-  GroupMeasurement record;
-  record.group = header[0];
+  MeasuredLayer record;
+  record.layer = header[0];
   record.damping_tries = header[1];
   record.method = static_cast<kernels::FactorMethod>(header[2]);
   record.dead_inputs = header[3];
-  record.options = header[4];
   double numbers[2];
   take<double>(bytes, numbers);
   record.damp = numbers[0];
   record.seconds = numbers[1];
-  record.err.resize(static_cast<std::size_t>(header[5]));
+  record.err.resize(static_cast<std::size_t>(header[4]));
   record.flushed_groups.resize(record.err.size());
   take<double>(bytes, record.err);
   take<std::int64_t>(bytes, record.flushed_groups);
   return record;
 }
 
-GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& model,
-                               std::int64_t group, const CalibratedGroup& calibrated,
-                               std::span<const kernels::QuantOption> options,
-                               const kernels::QuantizerSettings& settings, ErrNorm norm) {
+bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int64_t group,
+                   const CalibratedGroup& calibrated, std::span<const kernels::QuantOption> options,
+                   const kernels::QuantizerSettings& settings, ErrNorm norm,
+                   const std::vector<bool>& wanted, const MeasuredLayerSink& sink) {
   const model::HessianGroup& info = model.group(group);
+  double begin = seconds_now();
   const kernels::HessianFactor factor =
       factor_group(backend, model, group, calibrated.hessian, settings);
   const kernels::Matrix sketches = permuted_sketches(backend, calibrated.sketches, factor.perm);
@@ -116,30 +122,39 @@ GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& mod
     cuts.push_back(std::move(cut));
   }
 
-  GroupMeasurement record;
-  record.group = group;
-  record.damp = factor.damp;
-  record.damping_tries = factor.tries;
-  record.method = factor.method;
-  record.dead_inputs = factor.dead_inputs;
-  record.options = static_cast<std::int64_t>(options.size());
-  record.err.assign(info.layers.size() * options.size(), std::numeric_limits<double>::quiet_NaN());
-  record.flushed_groups.assign(record.err.size(), 0);
-  for (std::size_t row = 0; row < info.layers.size(); ++row) {
+  std::int64_t left = std::count_if(info.layers.begin(), info.layers.end(), [&](std::int64_t l) {
+    return wanted[static_cast<std::size_t>(l)];
+  });
+  for (const std::int64_t layer : info.layers) {
+    if (!wanted[static_cast<std::size_t>(layer)]) continue;
+    faults::reach(faults::Point::layer_started, model.layer(layer).key);
     const kernels::Matrix weight =
-        backend.permuted_transpose(read_weight(model, info.layers[row]).tensor(), factor.perm);
+        backend.permuted_transpose(read_weight(model, layer).tensor(), factor.perm);
     const auto norms = backend.weight_norms(weight, factor, sketches, kSketchRows);
     const auto errors =
         backend.measure_options(weight, factor, cuts, settings, sketches, kSketchRows);
+    MeasuredLayer record;
+    record.layer = layer;
+    record.damp = factor.damp;
+    record.damping_tries = factor.tries;
+    record.method = factor.method;
+    record.dead_inputs = factor.dead_inputs;
+    record.err.assign(options.size(), std::numeric_limits<double>::quiet_NaN());
+    record.flushed_groups.assign(options.size(), 0);
     for (std::size_t i = 0; i < existing.size(); ++i) {
-      const std::size_t at = row * options.size() + existing[i];
-      record.err[at] = norm == ErrNorm::pooled
-                           ? pooled_error(errors[i], norms, factor.damp)
-                           : mean_row_error(errors[i].row_errors, norms.row_norms);
-      record.flushed_groups[at] = errors[i].flushed_groups;
+      record.err[existing[i]] = norm == ErrNorm::pooled
+                                    ? pooled_error(errors[i], norms, factor.damp)
+                                    : mean_row_error(errors[i].row_errors, norms.row_norms);
+      record.flushed_groups[existing[i]] = errors[i].flushed_groups;
     }
+    const double end = seconds_now();
+    record.seconds = end - begin;  // that of the first has the factorization in it
+    begin = end;
+    --left;
+    faults::reach(faults::Point::layer_measured, model.layer(layer).key);
+    if (!sink(record) && left > 0) return false;
   }
-  return record;
+  return true;
 }
 
 }  // namespace shardquant::stages

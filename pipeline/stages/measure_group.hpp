@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -21,21 +22,20 @@ struct CalibratedGroup {
 /// ||Omega X E|| / ||Omega X W|| tracks ||X E|| / ||X W|| to about 1 % (performance.md section 0).
 inline constexpr std::int64_t kSketchRows = 16;
 
-/// Errors of the options of one group's layers, and how its Hessian behaved.
-struct GroupMeasurement {
-  std::int64_t group = 0;
+/// Errors of the options of one layer, and how the Hessian of its group behaved.
+struct MeasuredLayer {
+  std::int64_t layer = 0;
   double damp = 0.0;
   std::int64_t damping_tries = 0;  ///< attempts at factoring the Hessian, the fp64 one included
   kernels::FactorMethod method = kernels::FactorMethod::fp32;  ///< of the factor used
   std::int64_t dead_inputs = 0;
-  double seconds = 0.0;      ///< this item took; for the balance, not for results
-  std::int64_t options = 0;  ///< of the table
-  std::vector<double> err;   ///< [layers, options], NaN where the option does not exist
-  std::vector<std::int64_t> flushed_groups;  ///< [layers, options]
+  double seconds = 0.0;     ///< this item took; for the balance, not for results
+  std::vector<double> err;  ///< by option of the table, NaN where it does not exist
+  std::vector<std::int64_t> flushed_groups;  ///< by option
 
   std::vector<std::byte> to_bytes() const;
   /// Inverse of to_bytes; takes its part off the front of `bytes`.
-  static GroupMeasurement from_bytes(std::span<const std::byte>& bytes);
+  static MeasuredLayer from_bytes(std::span<const std::byte>& bytes);
 };
 
 /// How errors are taken from the sweep (design.md section 3, step 6).
@@ -44,11 +44,16 @@ enum class ErrNorm {
   row_mean,  ///< mean over calibration rows of ||X_r E|| / ||X_r W||, from sketches
 };
 
-/// Factors the Hessian once and measures all options of all layers of the group.
+/// Takes a layer that is measured; returns whether to go on with the next one.
+using MeasuredLayerSink = std::function<bool(const MeasuredLayer&)>;
+
+/// Factors the Hessian of a group once and measures all options of those of its layers that are
+/// `wanted` (by layer of the model), one after the other. False where `sink` ended it before the
+/// last one.
 /// @throws Failure(bad_data) naming the tensor or the group, where weight or Hessian hold NaN
-GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& model,
-                               std::int64_t group, const CalibratedGroup& calibrated,
-                               std::span<const kernels::QuantOption> options,
-                               const kernels::QuantizerSettings& settings, ErrNorm norm);
+bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int64_t group,
+                   const CalibratedGroup& calibrated, std::span<const kernels::QuantOption> options,
+                   const kernels::QuantizerSettings& settings, ErrNorm norm,
+                   const std::vector<bool>& wanted, const MeasuredLayerSink& sink);
 
 }  // namespace shardquant::stages

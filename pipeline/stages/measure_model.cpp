@@ -1,20 +1,17 @@
 #include "pipeline/stages/measure_model.hpp"
 
-#include <chrono>
 #include <cmath>
-#include <optional>
 
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/report/memory.hpp"
-#include "pipeline/report/progress.hpp"
-#include "pipeline/stages/calibrate.hpp"
 #include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
 #include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/stages/quantize_layer.hpp"
 #include "pipeline/stages/work_cost.hpp"
+#include "pipeline/stages/work_off_groups.hpp"
 
 namespace shardquant::stages {
 
@@ -22,10 +19,6 @@ namespace {
 
 constexpr const char* kPerplexityName = "calibration";
 constexpr const char* kPerplexityKind = "perplexity";
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 double cost_of(const RunContext& context, const model::HessianGroup& group) {
   return measure_cost(context.model.layout, group, std::ssize(context.options));
@@ -53,77 +46,71 @@ void store_perplexity(const RunContext& context, double perplexity) {
   file.commit();
 }
 
+// What is still to be done.
 struct Missing {
-  std::vector<bool> measurement;  // by group; never of the head, which has one recipe
-  std::vector<bool> hessian;
-  std::vector<bool> either;
-  bool any = false;
+  std::vector<bool> layers;  // to be measured; never the head, which has one recipe
+  std::vector<bool> groups;  // with such a layer
+  std::vector<bool> kept;    // groups whose Hessians are in the work folder
+  std::vector<bool> store;   // groups whose Hessians are to be there
+  std::int64_t measured = 0;
 };
 
 Missing find_missing(const RunContext& context, bool keep_hessians) {
-  const std::vector<bool> measured = find_complete(context, GroupFile::measurement);
-  const std::vector<bool> kept = find_complete(context, GroupFile::hessian);
+  const std::vector<bool> measured = find_measured_layers(context);
   const auto head = static_cast<std::size_t>(context.model.head_group());
   const bool head_is_quantized = context.config.allocate.head_bits < 16;
   Missing missing;
-  for (std::size_t g = 0; g < measured.size(); ++g) {
-    missing.measurement.push_back(g != head && !measured[g]);
-    missing.hessian.push_back(keep_hessians && !kept[g] && (g != head || head_is_quantized));
-    missing.either.push_back(missing.measurement[g] || missing.hessian[g]);
-    missing.any = missing.any || missing.either[g];
+  missing.kept = find_kept_hessians(context);
+  missing.layers.resize(measured.size());
+  missing.groups.resize(missing.kept.size());
+  missing.store.resize(missing.kept.size());
+  for (std::size_t g = 0; g < missing.groups.size(); ++g) {
+    missing.store[g] = keep_hessians && (g != head || head_is_quantized);
+    if (g == head) continue;
+    for (const std::int64_t layer : context.model.group(static_cast<std::int64_t>(g)).layers) {
+      const auto l = static_cast<std::size_t>(layer);
+      missing.layers[l] = !measured[l];
+      missing.groups[g] = missing.groups[g] || !measured[l];
+      missing.measured += measured[l];
+    }
   }
   return missing;
 }
 
-GroupMeasurement measure_and_save(const RunContext& context, const model::HessianGroup& group,
-                                  const CalibratedGroup& calibrated) {
-  const double begin = seconds_now();
-  GroupMeasurement record = measure_group(
-      context.backend, context.model, group.index, calibrated, context.options,
-      settings_for_group(context.model, group.index, context.settings), err_norm(context));
-  record.seconds = seconds_now() - begin;
-  save_measurement(context, record);
-  require_rtn_allowed(context.model, group.index, record.method,
-                      context.config.quantizer.max_rtn_layers);
-  return record;
-}
-
-// All records, by group, on root: new ones from the ranks that made them, old ones from the files.
-std::vector<GroupMeasurement> gather_records(const RunContext& context,
-                                             const std::vector<GroupMeasurement>& mine,
-                                             const std::vector<bool>& is_new) {
+// All records, by layer, on root: new ones from the ranks that made them, old ones from the files.
+std::vector<MeasuredLayer> gather_records(const RunContext& context,
+                                          const std::vector<MeasuredLayer>& mine) {
   std::vector<std::byte> bytes;
-  for (const GroupMeasurement& record : mine) {
+  for (const MeasuredLayer& record : mine) {
     const auto part = record.to_bytes();
     bytes.insert(bytes.end(), part.begin(), part.end());
   }
   const auto parts = context.comm.gather(bytes);
   if (!context.comm.is_root()) return {};
-  std::vector<GroupMeasurement> records(is_new.size());
-  std::vector<bool> filled(is_new.size());
+  const std::size_t layers = context.model.layout.linear_layers.size() - 1;
+  std::vector<MeasuredLayer> records(layers);
+  std::vector<bool> filled(layers);
   int rank = 0;
   for (const auto& part : parts) {
     std::span<const std::byte> left = part;
     while (!left.empty()) {
-      GroupMeasurement record = GroupMeasurement::from_bytes(left);
-      const auto group = static_cast<std::size_t>(record.group);
-      context.events.write("group_measured", "measure",
-                           {{"group", context.model.group(record.group).name},
+      MeasuredLayer record = MeasuredLayer::from_bytes(left);
+      const auto layer = static_cast<std::size_t>(record.layer);
+      context.events.write("layer_measured", "measure",
+                           {{"layer", context.model.layer(record.layer).key},
                             {"rank", rank},
-                            {"cost", cost_of(context, context.model.group(record.group))},
                             {"dur_s", record.seconds},
                             {"damp", record.damp},
                             {"damping_tries", record.damping_tries},
                             {"factor", factor_method_name(record.method)},
                             {"dead_inputs", record.dead_inputs}});
-      filled[group] = true;
-      records[group] = std::move(record);
+      filled[layer] = true;
+      records[layer] = std::move(record);
     }
     ++rank;
   }
-  for (std::int64_t g = 0; g < context.model.head_group(); ++g) {
-    const auto index = static_cast<std::size_t>(g);
-    if (!filled[index]) records[index] = load_measurement(context, g);
+  for (std::size_t l = 0; l < layers; ++l) {
+    if (!filled[l]) records[l] = load_measurement(context, static_cast<std::int64_t>(l));
   }
   return records;
 }
@@ -144,20 +131,10 @@ formats::LayerMeasurement layer_measurement(const RunContext& context, std::int6
 }
 
 formats::Measurement to_measurement(const RunContext& context,
-                                    const std::vector<GroupMeasurement>& records,
-                                    double perplexity) {
-  const auto& layers = context.model.layout.linear_layers;
+                                    const std::vector<MeasuredLayer>& records, double perplexity) {
   formats::Measurement measurement;
-  measurement.layers.resize(layers.size() - 1);
-  for (std::int64_t g = 0; g < context.model.head_group(); ++g) {
-    const GroupMeasurement& record = records[static_cast<std::size_t>(g)];
-    const auto& members = context.model.group(g).layers;
-    for (std::size_t row = 0; row < members.size(); ++row) {
-      const auto err =
-          std::span(record.err).subspan(row * context.options.size(), context.options.size());
-      measurement.layers[static_cast<std::size_t>(members[row])] =
-          layer_measurement(context, members[row], err);
-    }
+  for (const MeasuredLayer& record : records) {
+    measurement.layers.push_back(layer_measurement(context, record.layer, record.err));
   }
   measurement.last_module_idx = static_cast<int>(2 * context.model.description.layers + 2);
   measurement.base_perplexity = perplexity;
@@ -192,48 +169,43 @@ formats::Measurement measure_model(const RunContext& context, bool keep_hessians
   double perplexity = stored_perplexity(context);
   const bool need_perplexity =
       context.comm.max(context.comm.is_root() && std::isnan(perplexity)) != 0;
-
-  std::vector<GroupMeasurement> mine;
-  if (missing.any || need_perplexity) {
-    context.events.write("phase_start", "measure");
-    const auto groups = static_cast<std::int64_t>(missing.either.size());
-    std::int64_t wanted = 0;
-    double total = 0.0;
-    for (std::int64_t g = 0; g < groups; ++g) {
-      if (!missing.either[static_cast<std::size_t>(g)]) continue;
-      ++wanted;
-      total += cost_of(context, context.model.group(g));
-    }
-    std::optional<report::Progress> progress;
-    if (context.comm.is_root()) progress.emplace(context.log, "measure", wanted, total);
-    CalibrationRequest request;
-    request.wanted = missing.either;
-    request.sketches = err_norm(context) == ErrNorm::row_mean;
-    request.perplexity = need_perplexity;
-    request.cost = [&](const model::HessianGroup& group) { return cost_of(context, group); };
-    request.wave_done = [&](const Wave& wave) {
-      if (!progress) return;
-      for (const std::int64_t g : wave.groups)
-        progress->advance(cost_of(context, context.model.group(g)));
-    };
-    const auto consume = [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
-      const auto g = static_cast<std::size_t>(group.index);
-      if (missing.hessian[g]) save_hessian(context, group.index, calibrated);
-      if (missing.measurement[g]) mine.push_back(measure_and_save(context, group, calibrated));
-    };
-    const auto measured = calibrate(context, request, consume);
-    if (measured) perplexity = *measured;
-    if (need_perplexity && context.comm.is_root()) store_perplexity(context, perplexity);
-    if (progress) progress->finish();
-    context.events.write("phase_end", "measure");
-  } else {
-    context.log.line("measure", "all groups measured by an earlier run");
+  const std::int64_t layers = std::ssize(missing.layers) - 1;
+  if (missing.measured > 0) {
+    context.log.line("measure", fmt::format("{} of {} layers measured by an earlier run",
+                                            missing.measured, layers));
   }
 
-  const auto records = gather_records(context, mine, missing.measurement);
+  std::vector<MeasuredLayer> mine;
+  GroupWork work;
+  work.stage = "measure";
+  work.wanted = missing.groups;
+  work.kept = missing.kept;
+  work.store = missing.store;
+  work.sketches = err_norm(context) == ErrNorm::row_mean;
+  work.perplexity = need_perplexity;
+  work.cost = [&](const model::HessianGroup& group) { return cost_of(context, group); };
+  work.work = [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
+    return measure_group(context.backend, context.model, group.index, calibrated, context.options,
+                         settings_for_group(context.model, group.index, context.settings),
+                         err_norm(context), missing.layers, [&](const MeasuredLayer& record) {
+                           save_measurement(context, record);
+                           require_rtn_allowed(context.model, group.index, record.method,
+                                               context.config.quantizer.max_rtn_layers);
+                           mine.push_back(record);
+                           context.control.note_layer(record.seconds);
+                           return !context.control.should_stop();
+                         });
+  };
+  context.events.write("phase_start", "measure");
+  const auto measured = work_off_groups(context, work);
+  if (measured) perplexity = *measured;
+  if (need_perplexity && context.comm.is_root()) store_perplexity(context, perplexity);
+
+  const auto records = gather_records(context, mine);
   comm::on_root(context.comm, [&] {
     require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
   });
+  context.events.write("phase_end", "measure");
   if (!context.comm.is_root()) return {};
   formats::Measurement measurement = to_measurement(context, records, perplexity);
   checkpoint::write_durably(context.work.measurement(),

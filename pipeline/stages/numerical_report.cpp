@@ -23,35 +23,39 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
+// Layers in the order of the model: those of a group follow each other.
+void add_once(std::vector<std::string>& names, const std::string& name) {
+  if (names.empty() || names.back() != name) names.push_back(name);
+}
+
+const model::HessianGroup& group_of(const SourceModel& model, const MeasuredLayer& record) {
+  return model.group(model.layer(record.layer).group);
+}
+
 std::vector<std::string> rounded_groups(const SourceModel& model,
-                                        const std::vector<GroupMeasurement>& records,
+                                        const std::vector<MeasuredLayer>& records,
                                         std::int64_t& layers) {
   std::vector<std::string> names;
   layers = 0;
-  for (const GroupMeasurement& record : records) {
+  for (const MeasuredLayer& record : records) {
     if (record.method != FactorMethod::identity) continue;
-    const model::HessianGroup& group = model.group(record.group);
-    names.push_back(group.name);
-    layers += static_cast<std::int64_t>(group.layers.size());
+    add_once(names, group_of(model, record).name);
+    ++layers;
   }
   return names;
 }
 
 // Of the options the plan chose.
-std::int64_t flushed_groups(const SourceModel& model, const std::vector<GroupMeasurement>& records,
+std::int64_t flushed_groups(const SourceModel& model, const std::vector<MeasuredLayer>& records,
                             std::span<const kernels::QuantOption> options,
                             const formats::Plan& plan) {
   std::map<std::string, std::string> desc_of;
   for (const formats::PlannedLayer& layer : plan.layers) desc_of[layer.key] = layer.desc;
   std::int64_t flushed = 0;
-  for (const GroupMeasurement& record : records) {
-    const auto& layers = model.group(record.group).layers;
-    for (std::size_t row = 0; row < layers.size(); ++row) {
-      const auto chosen = desc_of.find(model.layer(layers[row]).key);
-      for (std::size_t i = 0; chosen != desc_of.end() && i < options.size(); ++i) {
-        if (kernels::describe(options[i]) != chosen->second) continue;
-        flushed += record.flushed_groups[row * options.size() + i];
-      }
+  for (const MeasuredLayer& record : records) {
+    const auto chosen = desc_of.find(model.layer(record.layer).key);
+    for (std::size_t i = 0; chosen != desc_of.end() && i < options.size(); ++i) {
+      if (kernels::describe(options[i]) == chosen->second) flushed += record.flushed_groups[i];
     }
   }
   return flushed;
@@ -60,21 +64,26 @@ std::int64_t flushed_groups(const SourceModel& model, const std::vector<GroupMea
 }  // namespace
 
 std::vector<std::string> numerical_summary(const SourceModel& model,
-                                           const std::vector<GroupMeasurement>& records,
+                                           const std::vector<MeasuredLayer>& records,
                                            std::span<const kernels::QuantOption> options,
                                            const formats::Plan* plan) {
   std::vector<std::string> raised;
   std::vector<std::string> wide;
   std::vector<std::string> with_dead;
   std::int64_t dead = 0;
-  for (const GroupMeasurement& record : records) {
-    const std::string& name = model.group(record.group).name;
-    if (record.method == FactorMethod::fp64) wide.push_back(name);
+  std::int64_t groups = 0;
+  std::int64_t last = -1;
+  for (const MeasuredLayer& record : records) {
+    const model::HessianGroup& group = group_of(model, record);
+    if (group.index == last) continue;
+    last = group.index;
+    ++groups;
+    if (record.method == FactorMethod::fp64) wide.push_back(group.name);
     if (record.method == FactorMethod::fp32 && record.damping_tries > 1) {
       raised.push_back(
-          fmt::format("{} (x{})", name, std::int64_t{1} << (record.damping_tries - 1)));
+          fmt::format("{} (x{})", group.name, std::int64_t{1} << (record.damping_tries - 1)));
     }
-    if (record.dead_inputs > 0) with_dead.push_back(name);
+    if (record.dead_inputs > 0) with_dead.push_back(group.name);
     dead += record.dead_inputs;
   }
   std::int64_t rounded_layers = 0;
@@ -96,17 +105,17 @@ std::vector<std::string> numerical_summary(const SourceModel& model,
         fmt::format("{} group(s) of weights so small that they are stored as zero", flushed));
   }
   if (lines.empty()) {
-    lines.push_back(
-        fmt::format("all {} Hessians factored with the damping asked for", records.size()));
+    lines.push_back(fmt::format("all {} Hessians factored with the damping asked for", groups));
   }
   return lines;
 }
 
 void report_numerics(const RunContext& context, const formats::Plan* plan) {
   if (!context.comm.is_root()) return;
-  std::vector<GroupMeasurement> records;
-  for (std::int64_t g = 0; g < context.model.head_group(); ++g) {
-    records.push_back(load_measurement(context, g));
+  std::vector<MeasuredLayer> records;
+  for (std::int64_t layer = 0; layer + 1 < std::ssize(context.model.layout.linear_layers);
+       ++layer) {
+    records.push_back(load_measurement(context, layer));
   }
   for (const std::string& line : numerical_summary(context.model, records, context.options, plan)) {
     context.log.line("numerics", line);
@@ -114,8 +123,7 @@ void report_numerics(const RunContext& context, const formats::Plan* plan) {
   }
 }
 
-void require_rtn_within_limit(const SourceModel& model,
-                              const std::vector<GroupMeasurement>& records,
+void require_rtn_within_limit(const SourceModel& model, const std::vector<MeasuredLayer>& records,
                               std::int64_t max_rtn_layers) {
   std::int64_t layers = 0;
   const auto names = rounded_groups(model, records, layers);

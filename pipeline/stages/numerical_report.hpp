@@ -12,7 +12,7 @@ namespace shardquant::stages {
 /// fp64, or whose layers are rounded to nearest; inputs that were never used; groups of weights
 /// that the chosen options (where there is a plan) flush to zero. One line where all went as asked.
 std::vector<std::string> numerical_summary(const SourceModel& model,
-                                           const std::vector<GroupMeasurement>& records,
+                                           const std::vector<MeasuredLayer>& records,
                                            std::span<const kernels::QuantOption> options,
                                            const formats::Plan* plan);
 
@@ -22,8 +22,7 @@ void report_numerics(const RunContext& context, const formats::Plan* plan);
 
 /// Throws Failure(bad_data) naming the groups, where the records have more layers rounded to
 /// nearest than quantizer.max_rtn_layers.
-void require_rtn_within_limit(const SourceModel& model,
-                              const std::vector<GroupMeasurement>& records,
+void require_rtn_within_limit(const SourceModel& model, const std::vector<MeasuredLayer>& records,
                               std::int64_t max_rtn_layers);
 
 }  // namespace shardquant::stages

@@ -1,6 +1,7 @@
 #include "pipeline/stages/output_files.hpp"
 
 #include "pipeline/failure.hpp"
+#include "pipeline/faults/fault_point.hpp"
 #include "pipeline/formats/safetensors_folder.hpp"
 #include "pipeline/formats/shard_file.hpp"
 
@@ -62,11 +63,19 @@ void OutputFiles::sync() const {
   for (const formats::FileHandle& shard : shards_) shard.sync();
 }
 
-void OutputFiles::publish(const std::filesystem::path& folder, const OutputLayout& layout) {
+void OutputFiles::publish(const std::filesystem::path& folder, const OutputLayout& layout,
+                          Overwrite overwrite) {
   for (const formats::OutputShard& shard : layout.plan.shards) {
     formats::publish_partial(folder, shard.file_name, Overwrite::no);
+    faults::reach(faults::Point::shard_published, shard.file_name);
   }
-  formats::write_file(folder / formats::kIndexFileName, layout.plan.index_json, Overwrite::no);
+  formats::write_file(folder / formats::kIndexFileName, layout.plan.index_json, overwrite);
+}
+
+void OutputFiles::unpublish(const std::filesystem::path& folder, const OutputLayout& layout) {
+  for (const formats::OutputShard& shard : layout.plan.shards) {
+    formats::withdraw_published(folder, shard.file_name);
+  }
 }
 
 }  // namespace shardquant::stages

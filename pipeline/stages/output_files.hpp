@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pipeline/formats/file_handle.hpp"
+#include "pipeline/formats/shard_file.hpp"
 #include "pipeline/stages/output_layout.hpp"
 
 namespace shardquant::stages {
@@ -31,7 +32,10 @@ class OutputFiles {
   void sync() const;
 
   /// Root, when all ranks have synced: gives the shards their names, then writes the index.
-  static void publish(const std::filesystem::path& folder, const OutputLayout& layout);
+  static void publish(const std::filesystem::path& folder, const OutputLayout& layout,
+                      formats::Overwrite overwrite);
+  /// Root: makes shards that have their names partial files again.
+  static void unpublish(const std::filesystem::path& folder, const OutputLayout& layout);
 
  private:
   const OutputLayout& layout_;

@@ -8,7 +8,7 @@ namespace shardquant::stages {
 
 std::vector<Wave> plan_waves(const model::ModelLayout& layout, const std::vector<bool>& wanted,
                              const std::function<double(const model::HessianGroup&)>& cost,
-                             int ranks, bool all_blocks) {
+                             int ranks, bool all_blocks, std::int64_t first_block) {
   std::int64_t end_block = all_blocks ? layout.groups.back().block + 1 : 0;
   for (const model::HessianGroup& group : layout.groups) {
     if (wanted[static_cast<std::size_t>(group.index)]) {
@@ -17,7 +17,7 @@ std::vector<Wave> plan_waves(const model::ModelLayout& layout, const std::vector
   }
   std::vector<double> load(static_cast<std::size_t>(ranks));
   std::vector<Wave> waves;
-  for (std::int64_t first = 0; first < end_block; first += ranks) {
+  for (std::int64_t first = first_block; first < end_block; first += ranks) {
     Wave wave;
     wave.first_block = first;
     wave.end_block = std::min<std::int64_t>(first + ranks, end_block);

@@ -20,8 +20,9 @@ struct Wave {
 /// block's Hessians to hold whatever the size of model and cluster, and deals every wave's groups
 /// out by cost; load carries over, so that what one wave leaves uneven the next evens out. Pure.
 /// wanted: by group index; waves after the last wanted group are left out (unless all_blocks).
+/// first_block: where the forward pass begins.
 std::vector<Wave> plan_waves(const model::ModelLayout& layout, const std::vector<bool>& wanted,
                              const std::function<double(const model::HessianGroup&)>& cost,
-                             int ranks, bool all_blocks);
+                             int ranks, bool all_blocks, std::int64_t first_block = 0);
 
 }  // namespace shardquant::stages

@@ -1,19 +1,16 @@
 #include "pipeline/stages/quantize_model.hpp"
 
-#include <optional>
-
 #include "pipeline/checkpoint/state_file.hpp"
-#include "pipeline/comm/assign_work.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/faults/fault_point.hpp"
 #include "pipeline/formats/folder_files.hpp"
-#include "pipeline/report/progress.hpp"
-#include "pipeline/stages/calibrate.hpp"
 #include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
 #include "pipeline/stages/layer_state.hpp"
 #include "pipeline/stages/output_files.hpp"
 #include "pipeline/stages/quantize_layer.hpp"
 #include "pipeline/stages/work_cost.hpp"
+#include "pipeline/stages/work_off_groups.hpp"
 #include "pipeline/stages/write_model.hpp"
 
 namespace shardquant::stages {
@@ -39,7 +36,8 @@ class LayerQuantizer {
     return false;
   }
 
-  void quantize_group(const model::HessianGroup& group, const CalibratedGroup& calibrated) const {
+  // False where the run is to stop before the last layer of the group.
+  bool quantize_group(const model::HessianGroup& group, const CalibratedGroup& calibrated) const {
     const auto settings = settings_for_group(context_.model, group.index, context_.settings);
     const kernels::HessianFactor factor =
         factor_group(context_.backend, context_.model, group.index, calibrated.hessian, settings);
@@ -47,10 +45,13 @@ class LayerQuantizer {
                         context_.config.quantizer.max_rtn_layers);
     for (const std::int64_t layer : group.layers) {
       if (!wants_layer(layer)) continue;
+      if (context_.control.should_stop()) return false;
+      faults::reach(faults::Point::layer_quantizing, context_.model.layer(layer).key);
       const QuantizedLayer quantized = quantize_layer(context_.backend, context_.model, layer,
                                                       allocated_.output, factor, settings);
       write(layer, quantized);
     }
+    return true;
   }
 
  private:
@@ -65,6 +66,7 @@ class LayerQuantizer {
     for (const auto bytes : formats::exl2_tensor_bytes(quantized.tensors)) {
       files_.write(tensor++, 0, bytes);
     }
+    faults::reach(faults::Point::layer_written, context_.model.layer(layer).key);
     files_.sync();  // the record must not be there before the bytes it vouches for
     save_layer(context_, allocated_, layer, quantized, files_, first, tensor - first);
   }
@@ -83,96 +85,50 @@ std::vector<bool> wanted_groups(const RunContext& context, const LayerQuantizer&
   return wanted;
 }
 
-bool all_kept(const RunContext& context, const std::vector<bool>& wanted) {
-  const std::vector<bool> kept = find_complete(context, GroupFile::hessian);
-  for (std::size_t g = 0; g < wanted.size(); ++g) {
-    if (wanted[g] && !kept[g]) return false;
-  }
-  return true;
-}
-
-// Groups dealt out over all ranks at once: nothing ties one to another.
-void quantize_from_files(const RunContext& context, const std::vector<bool>& wanted,
-                         const LayerQuantizer& quantizer, report::Progress* progress) {
-  std::vector<std::int64_t> items;
-  std::vector<double> costs;
-  for (const model::HessianGroup& group : context.model.layout.groups) {
-    if (!wanted[static_cast<std::size_t>(group.index)]) continue;
-    items.push_back(group.index);
-    costs.push_back(quantizer.cost(group));
-  }
-  std::vector<double> load(static_cast<std::size_t>(context.comm.size()));
-  const std::vector<int> owners = comm::assign_work(costs, load);
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    if (owners[i] != context.comm.rank()) continue;
-    quantizer.quantize_group(context.model.group(items[i]), load_hessian(context, items[i]));
-    if (progress != nullptr) progress->advance(costs[i]);
-  }
-}
-
-void quantize_from_calibration(const RunContext& context, const std::vector<bool>& wanted,
-                               const LayerQuantizer& quantizer, report::Progress* progress) {
-  CalibrationRequest request;
-  request.wanted = wanted;
-  request.cost = [&](const model::HessianGroup& group) { return quantizer.cost(group); };
-  calibrate(context, request,
-            [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
-              quantizer.quantize_group(group, calibrated);
-              if (progress != nullptr) progress->advance(quantizer.cost(group));
-            });
-}
-
-// The share of this rank, for its own progress line.
-double own_part(double total, int ranks) {
-  return total / ranks;
-}
-
 void quantize_layers(const RunContext& context, const AllocatedModel& allocated,
-                     const std::vector<bool>& done, const OutputFiles& files) {
+                     const std::vector<bool>& done, const OutputFiles& files, bool hessians_kept) {
   const LayerQuantizer quantizer(context, allocated, done, files);
-  const std::vector<bool> wanted = wanted_groups(context, quantizer);
-  std::int64_t items = 0;
-  double total = 0.0;
-  for (const model::HessianGroup& group : context.model.layout.groups) {
-    if (!wanted[static_cast<std::size_t>(group.index)]) continue;
-    ++items;
-    total += quantizer.cost(group);
-  }
-  const bool from_files = all_kept(context, wanted);
-  std::optional<report::Progress> progress;
-  if (context.comm.is_root()) {
-    context.log.line("quantize", from_files ? "from the kept Hessians"
-                                            : "Hessians computed again by a forward pass");
-    progress.emplace(context.log, "quantize", items, own_part(total, context.comm.size()));
-  }
-  report::Progress* shown = progress ? &*progress : nullptr;
-  if (from_files) {
-    quantize_from_files(context, wanted, quantizer, shown);
-  } else {
-    quantize_from_calibration(context, wanted, quantizer, shown);
-  }
+  GroupWork work;
+  work.stage = "quantize";
+  work.wanted = wanted_groups(context, quantizer);
+  // Where they are kept, the measure stage has just checked or written every one.
+  work.kept =
+      hessians_kept ? std::vector<bool>(work.wanted.size(), true) : find_kept_hessians(context);
+  work.store.resize(work.wanted.size());  // measured already: the next run would not look for them
+  work.cost = [&](const model::HessianGroup& group) { return quantizer.cost(group); };
+  work.work = [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
+    return quantizer.quantize_group(group, calibrated);
+  };
+  work_off_groups(context, work);
 }
 
 }  // namespace
 
-void quantize_model(const RunContext& context, const AllocatedModel& allocated) {
+void quantize_model(const RunContext& context, const AllocatedModel& allocated,
+                    bool hessians_kept) {
   const std::filesystem::path& folder = context.config.output.dir;
   if (context.comm.max(context.comm.is_root() && output_is_published(context, allocated)) != 0) {
     context.log.line("quantize", "output complete by an earlier run: " + folder.string());
     return;
   }
-  comm::on_root(context.comm, [&] { prepare_output(context, allocated); });
+  bool interrupted = false;
+  comm::on_root(context.comm, [&] { interrupted = prepare_output(context, allocated); });
   context.events.write("phase_start", "quantize");
   {
     const OutputFiles files(folder, allocated.output);
     const std::vector<bool> done = find_finished_layers(context, allocated, files);
-    quantize_layers(context, allocated, done, files);
-    write_plain_tensors(context, allocated.output, files);
-    files.sync();
+    quantize_layers(context, allocated, done, files, hessians_kept);
+    comm::on_all(context.comm, [&] {
+      write_plain_tensors(context, allocated.output, files);
+      files.sync();
+    });
   }
-  context.comm.barrier();
   comm::on_root(context.comm, [&] {
-    publish_model(context, allocated.output, allocated.plan.bpw());
+    mark_publishing(context, allocated);
+    faults::reach(faults::Point::publish_started);
+    publish_model(context, allocated.output, allocated.plan.bpw(),
+                  interrupted ? formats::Overwrite::yes : formats::Overwrite::no);
+    faults::reach(faults::Point::output_written);
     mark_published(context, allocated);
     context.log.line("write", fmt::format("{} files of weights in {}",
                                           allocated.output.plan.shards.size(), folder.string()));

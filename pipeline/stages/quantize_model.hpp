@@ -6,9 +6,10 @@
 namespace shardquant::stages {
 
 /// Quantizes every layer as planned and writes the output folder, the work dealt out over the ranks
-/// by cost; from the Hessians kept in the work folder where they all are there, else from a second
-/// forward pass. Layers that an interrupted run of the same plan left complete in the partial
-/// shards are kept; a finished output is left as it is. Collective.
-void quantize_model(const RunContext& context, const AllocatedModel& allocated);
+/// by cost; from the Hessians in the work folder, those that are not there from a second forward
+/// pass. Layers that an interrupted run of the same plan left complete in the partial shards are
+/// kept; a finished output is left as it is. hessians_kept: the measure stage left all of them.
+/// Collective. @throws SharedFailure(try_again) when the run stops
+void quantize_model(const RunContext& context, const AllocatedModel& allocated, bool hessians_kept);
 
 }  // namespace shardquant::stages

@@ -7,6 +7,7 @@
 #include "pipeline/checkpoint/work_folder.hpp"
 #include "pipeline/comm/communicator.hpp"
 #include "pipeline/config/run_config.hpp"
+#include "pipeline/control/run_control.hpp"
 #include "pipeline/formats/token_stream.hpp"
 #include "pipeline/report/events.hpp"
 #include "pipeline/report/log.hpp"
@@ -26,6 +27,7 @@ struct RunContext {
   const checkpoint::WorkFolder& work;
   report::Log& log;
   report::EventLog& events;
+  control::RunControl& control;
 
   std::string fingerprint;  ///< of all that the results depend on
   Slices slices;

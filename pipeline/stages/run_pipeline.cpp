@@ -17,7 +17,7 @@ void run_pipeline(const RunContext& context, bool measure_only) {
     return;
   }
   const AllocatedModel allocated = allocate_bits(context, measurement);
-  quantize_model(context, allocated);
+  quantize_model(context, allocated, keep_hessians);
   report_numerics(context, &allocated.plan);
 }
 

@@ -6,6 +6,7 @@
 #include "pipeline/comm/assign_work.hpp"
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/formats/rewrite_config.hpp"
+#include "pipeline/formats/safetensors_folder.hpp"
 #include "pipeline/formats/shard_file.hpp"
 
 namespace shardquant::stages {
@@ -61,15 +62,26 @@ void write_plain_tensors(const RunContext& context, const OutputLayout& layout,
   }
 }
 
-void publish_model(const RunContext& context, const OutputLayout& layout, double achieved_bpw) {
+std::vector<std::string> side_files(const RunContext& context) {
+  std::vector<std::string> names = formats::companion_files(context.model.folder.directory());
+  for (const auto& file : {context.work.measurement(), context.work.plan()}) {
+    names.push_back(file.filename().string());
+  }
+  names.emplace_back(formats::kIndexFileName);
+  names.emplace_back("config.json");
+  return names;
+}
+
+void publish_model(const RunContext& context, const OutputLayout& layout, double achieved_bpw,
+                   formats::Overwrite overwrite) {
   const std::filesystem::path& folder = context.config.output.dir;
-  const auto no = formats::Overwrite::no;
-  OutputFiles::publish(folder, layout);
+  OutputFiles::publish(folder, layout, overwrite);
   for (const std::string& name : formats::companion_files(context.model.folder.directory())) {
-    formats::copy_companion_file(context.model.folder.directory(), name, folder, no);
+    formats::copy_companion_file(context.model.folder.directory(), name, folder, overwrite);
   }
   for (const auto& file : {context.work.measurement(), context.work.plan()}) {
-    formats::write_file(folder / file.filename(), formats::read_text_file(file, 1 << 30), no);
+    formats::write_file(folder / file.filename(), formats::read_text_file(file, 1 << 30),
+                        overwrite);
   }
   const formats::Exl2ConfigEntry entry{
       achieved_bpw, static_cast<int>(context.config.allocate.head_bits),
@@ -78,7 +90,7 @@ void publish_model(const RunContext& context, const OutputLayout& layout, double
   formats::write_file(folder / "config.json",
                       formats::rewrite_config(context.model.description.config_text,
                                               context.model.description.config_file, entry),
-                      no);
+                      overwrite);
 }
 
 }  // namespace shardquant::stages

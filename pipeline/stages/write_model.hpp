@@ -1,5 +1,9 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
+#include "pipeline/formats/shard_file.hpp"
 #include "pipeline/stages/output_files.hpp"
 #include "pipeline/stages/run_context.hpp"
 
@@ -11,8 +15,13 @@ namespace shardquant::stages {
 void write_plain_tensors(const RunContext& context, const OutputLayout& layout,
                          const OutputFiles& files);
 
-/// Root, when all tensors of all ranks are durable: gives the shards their names and writes index,
-/// config.json, measurement.json, plan.json and the source's companion files beside them.
-void publish_model(const RunContext& context, const OutputLayout& layout, double achieved_bpw);
+/// Names of the files beside the shards: index, config.json, measurement.json, plan.json and the
+/// source's companion files.
+std::vector<std::string> side_files(const RunContext& context);
+
+/// Root, when all tensors of all ranks are durable: gives the shards their names and writes the
+/// side files. overwrite: yes where an interrupted run left some of them.
+void publish_model(const RunContext& context, const OutputLayout& layout, double achieved_bpw,
+                   formats::Overwrite overwrite);
 
 }  // namespace shardquant::stages

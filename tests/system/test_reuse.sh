@@ -14,13 +14,13 @@ run 2
 [[ $(find out -printf '%f %T@\n' | sort) == "$before" ]] || die "a finished output was written again"
 grep -q 'output complete by an earlier run' log.txt || die "the reuse was not said"
 
-measured() { grep -c '"event":"group_measured"' work/events.jsonl; }
-[[ $(measured) == 8 ]] || die "8 groups, measured $(measured)"
+measured() { grep -c '"event":"layer_measured"' work/events.jsonl; }
+[[ $(measured) == 14 ]] || die "14 layers, measured $(measured)"
 
-rm -r out work/measurements/model.layers.1.o_in.h5
+rm -r out work/measurements/model.layers.1.self_attn.o_proj.h5
 run 3
-[[ $(measured) == 9 ]] || die "one group was to be measured again, measured $(measured)"
-[[ $(sum_of out) == "$first" ]] || die "other bytes after measuring a group again"
+[[ $(measured) == 15 ]] || die "one layer was to be measured again, measured $(measured)"
+[[ $(sum_of out) == "$first" ]] || die "other bytes after measuring a layer again"
 
 printf 'x' | dd of=work/hessians/model.layers.0.down_in.h5 bs=1 seek=3000 conv=notrunc status=none
 rm -r out
@@ -29,7 +29,7 @@ run 1
 ls work/hessians/*.bad >/dev/null || die "the damaged file is gone"
 
 run 0 -s allocate.bpw=6 -s output.dir="$work/out6"
-[[ $(measured) == 9 ]] || die "another budget measured again"
+[[ $(measured) == 15 ]] || die "another budget measured again"
 "$program" verify out6 >/dev/null
 
 # Another calibration under the same work folder is refused, by name.

@@ -89,8 +89,8 @@ TEST(RunFingerprintDifferences, AFieldWithTheTextAbsentIsNotAMissingOne) {
 TEST(StoredFingerprint, IsStoredOnceAndMatchedLater) {
   const TempDirectory folder;
   const std::filesystem::path path = folder.path() / "fingerprint.txt";
-  EXPECT_TRUE(checkpoint::store_or_match_fingerprint(path, sample()));
-  EXPECT_FALSE(checkpoint::store_or_match_fingerprint(path, sample()));
+  EXPECT_TRUE(checkpoint::match_or_store_fingerprint(path, sample()).is_new);
+  EXPECT_FALSE(checkpoint::match_or_store_fingerprint(path, sample()).is_new);
   EXPECT_EQ(checkpoint::load_fingerprint(path), sample());
   EXPECT_THAT(entries(folder.path()), ElementsAre("fingerprint.txt"));
 }
@@ -102,7 +102,7 @@ TEST(StoredFingerprint, AMismatchNamesFileFieldsAndRemedy) {
   const std::string before = file_bytes(path);
   RunFingerprint other;
   other.add("model", "a1b2"), other.add("calibration.rows", "128"), other.add("notes", "x");
-  const Failure failure = failure_of([&] { checkpoint::store_or_match_fingerprint(path, other); });
+  const Failure failure = failure_of([&] { checkpoint::match_or_store_fingerprint(path, other); });
   EXPECT_EQ(failure.code(), ExitCode::bad_data);
   EXPECT_THAT(failure.what(), HasSubstr(path.string()));
   EXPECT_THAT(failure.what(),
@@ -113,16 +113,35 @@ TEST(StoredFingerprint, AMismatchNamesFileFieldsAndRemedy) {
   EXPECT_EQ(file_bytes(path), before);
 }
 
+TEST(StoredFingerprint, OneAcceptedFieldMayDifferAndTheStoredOneStaysInForce) {
+  const TempDirectory folder;
+  const std::filesystem::path path = folder.path() / "fingerprint.txt";
+  RunFingerprint stored, ours;
+  stored.add("build", "1"), stored.add("model", "m");
+  ours.add("build", "2"), ours.add("model", "m");
+  checkpoint::store_fingerprint(path, stored);
+  EXPECT_EQ(failure_of([&] { checkpoint::match_or_store_fingerprint(path, ours); }).code(),
+            ExitCode::bad_data);
+  EXPECT_EQ(checkpoint::match_or_store_fingerprint(path, ours, "build").in_force, stored);
+  RunFingerprint other;
+  other.add("build", "2"), other.add("model", "n");
+  EXPECT_EQ(
+      failure_of([&] { checkpoint::match_or_store_fingerprint(path, other, "build"); }).code(),
+      ExitCode::bad_data);
+}
+
 TEST(StoredFingerprint, DamageAndMissingFoldersHaveTheirCodes) {
   const TempDirectory folder;
   const std::filesystem::path path = folder.path() / "fingerprint.txt";
   write_bytes(path, "");
-  EXPECT_EQ(failure_of([&] { checkpoint::store_or_match_fingerprint(path, sample()); }).code(),
-            ExitCode::bad_data);
+  const auto match = checkpoint::match_or_store_fingerprint(path, sample());
+  EXPECT_TRUE(match.is_new);
+  EXPECT_EQ(match.set_aside, path.string() + ".bad");
+  EXPECT_EQ(checkpoint::load_fingerprint(path), sample());
   write_bytes(path, std::string(2 << 20, 'x'));
   EXPECT_EQ(failure_of([&] { checkpoint::load_fingerprint(path); }).code(), ExitCode::bad_data);
   EXPECT_EQ(failure_of([&] {
-              checkpoint::store_or_match_fingerprint(folder.path() / "no" / "f", sample());
+              checkpoint::match_or_store_fingerprint(folder.path() / "no" / "f", sample());
             }).code(),
             ExitCode::cannot_create);
 }

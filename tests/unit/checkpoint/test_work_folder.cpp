@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pipeline/checkpoint/work_folder.hpp"
@@ -14,14 +13,6 @@ namespace fs = std::filesystem;
 using checkpoint::WorkFolder;
 using testing::ElementsAre;
 using testing::UnorderedElementsAre;
-
-// The number of a process that has ended.
-pid_t dead_process() {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
-  ::waitpid(child, nullptr, 0);
-  return child;
-}
 
 TEST(WorkFolderLayout, HasAPlaceForEveryPart) {
   const WorkFolder work("w");
@@ -52,7 +43,7 @@ TEST(WorkFolderCreation, MakesTheFoldersAndMayBeRepeated) {
   const fs::path path = folder.path() / "work";
   WorkFolder::create(path);
   WorkFolder::create(path);
-  EXPECT_THAT(entries(path), UnorderedElementsAre("hessians", "measurements", "quantized"));
+  EXPECT_THAT(entries(path), UnorderedElementsAre("hessians", "measurements", "quantized", "hidden", "heartbeats"));
 }
 
 TEST(WorkFolderCreation, FailsWithTheCodeOfItsCause) {
@@ -79,39 +70,30 @@ TEST(WorkFolderCreation, NeedsPermissionToWrite) {
   fs::permissions(folder.path(), fs::perms::owner_all);
 }
 
-TEST(StaleTemporaries, AreThoseOfEndedProcessesAndOfThisOne) {
+TEST(Temporaries, AreRegularFilesNamedAfterTheirWriter) {
   const TempDirectory folder;
   const WorkFolder work = WorkFolder::create(folder.path() / "work");
-  const std::string dead = std::to_string(dead_process());
-  const std::string parent = std::to_string(::getppid());
-  const std::string own = std::to_string(::getpid());
   const fs::path& root = work.path();
-  const std::vector<std::string> names{"plan.json.tmp." + dead,
-                                       "hessians/a.h5.tmp." + dead,
-                                       "quantized/b.h5.tmp." + own,
-                                       "quantized/c.h5.tmp." + parent,
-                                       "quantized/c.h5",
-                                       "quantized/d.tmp.12x",
-                                       "quantized/d.tmp.",
-                                       "quantized/d.tmp.-1",
-                                       "quantized/d.tmp.99999999999999999999",
-                                       ".tmp." + dead,
-                                       "measurements/e.h5.bad"};
-  for (const std::string& name : names) write_bytes(root / name, "x");
-  fs::create_directory(root / ("hessians/folder.tmp." + dead));
+  for (const char* name :
+       {"plan.json.tmp.12", "hessians/a.h5.tmp.34", "hidden/b.tmp.5", "quantized/c.h5",
+        "quantized/d.tmp.12x", "quantized/d.tmp.", "quantized/d.tmp.-1",
+        "quantized/d.tmp.99999999999999999999", ".tmp.12", "measurements/e.h5.bad"}) {
+    write_bytes(root / name, "x");
+  }
+  fs::create_directory(root / "hessians/folder.tmp.12");
   write_bytes(folder.path() / "target", "x");
-  fs::create_symlink(folder.path() / "target", root / ("hessians/link.tmp." + dead));
-  EXPECT_THAT(work.remove_stale_temporaries(),
-              ElementsAre(root / ("hessians/a.h5.tmp." + dead), root / ("plan.json.tmp." + dead),
-                          root / ("quantized/b.h5.tmp." + own)));
-  EXPECT_THAT(work.remove_stale_temporaries(), ElementsAre());
-  EXPECT_TRUE(fs::exists(root / ("quantized/c.h5.tmp." + parent)));
+  fs::create_symlink(folder.path() / "target", root / "hessians/link.tmp.12");
+  EXPECT_THAT(work.remove_temporaries(),
+              ElementsAre(root / "hessians/a.h5.tmp.34", root / "hidden/b.tmp.5",
+                          root / "plan.json.tmp.12"));
+  EXPECT_THAT(work.remove_temporaries(), ElementsAre());
+  EXPECT_TRUE(fs::exists(root / "quantized/c.h5"));
   EXPECT_TRUE(fs::exists(folder.path() / "target"));
 }
 
-TEST(StaleTemporaries, AFolderWithoutPartsHasNone) {
+TEST(Temporaries, AFolderWithoutPartsHasNone) {
   const TempDirectory folder;
-  EXPECT_THAT(WorkFolder(folder.path() / "absent").remove_stale_temporaries(), ElementsAre());
+  EXPECT_THAT(WorkFolder(folder.path() / "absent").remove_temporaries(), ElementsAre());
 }
 
 TEST(FreeBytes, AgreeWithTheFileSystem) {

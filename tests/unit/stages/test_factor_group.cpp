@@ -87,18 +87,30 @@ class FactorGroup : public ::testing::Test {
   }
 
   // Factors and, with every option, quantizes random weights: no number may come out that is none.
-  GroupMeasurement end_of(const Square& h, const QuantizerSettings& settings = {}) {
+  MeasuredLayer end_of(const Square& h, const QuantizerSettings& settings = {}) {
     std::string reason;
     const auto backend = kernels::make_backend(kernels::DeviceKind::cpu, 1, reason);
     CalibratedGroup calibrated{packed(h), {}};
-    const GroupMeasurement record = measure_group(
-        *backend, *model_, 0, calibrated, kernels::exl2_2023_options(), settings, ErrNorm::pooled);
-    for (const double err : record.err) EXPECT_TRUE(std::isnan(err) || (err >= 0.0 && err <= 1.0));
+    std::vector<MeasuredLayer> records;
+    const std::vector<bool> all(model_->layout.linear_layers.size(), true);
+    measure_group(*backend, *model_, 0, calibrated, kernels::exl2_2023_options(), settings,
+                  ErrNorm::pooled, all, [&](const MeasuredLayer& record) {
+                    records.push_back(record);
+                    return true;
+                  });
+    EXPECT_EQ(records.size(), 3u);
+    for (const MeasuredLayer& record : records) {
+      for (const double err : record.err) {
+        EXPECT_TRUE(std::isnan(err) || (err >= 0.0 && err <= 1.0)) << err;
+      }
+    }
+    const MeasuredLayer& record = records.front();
     const kernels::HessianFactor again =
         factor_group(*backend, *model_, 0, calibrated.hessian, settings);
     EXPECT_EQ(again.method, record.method) << "the quantize stage takes another step";
     EXPECT_EQ(again.damp, record.damp);
     EXPECT_EQ(again.tries, record.damping_tries);
+    measured_ = records;
     return record;
   }
 
@@ -119,9 +131,12 @@ class FactorGroup : public ::testing::Test {
     return settings;
   }
 
-  std::string summary(const GroupMeasurement& record) {
-    return numerical_summary(*model_, {record}, kernels::exl2_2023_options(), nullptr).front();
+  // Of what was measured last.
+  std::string summary() {
+    return numerical_summary(*model_, measured_, kernels::exl2_2023_options(), nullptr).front();
   }
+
+  std::vector<MeasuredLayer> measured_;
 
   tests::TempDirectory folder_;
   std::optional<SourceModel> model_;
@@ -130,42 +145,42 @@ class FactorGroup : public ::testing::Test {
 // HESS-SING of reliability.md section 9, one test a case.
 
 TEST_F(FactorGroup, RankDeficientNeedsNothingButDamping) {
-  const GroupMeasurement usual = end_of(sum_of_products(10, 1));
+  const MeasuredLayer usual = end_of(sum_of_products(10, 1));
   EXPECT_EQ(usual.method, FactorMethod::fp32);
   EXPECT_EQ(usual.damping_tries, 1);
-  EXPECT_THAT(summary(usual), HasSubstr("all 1 Hessians factored with the damping asked for"));
+  EXPECT_THAT(summary(), HasSubstr("all 1 Hessians factored with the damping asked for"));
   // Without damping the rounding of its elements makes it indefinite in any precision.
-  const GroupMeasurement bare = end_of(sum_of_products(10, 1), hardly_damped());
+  const MeasuredLayer bare = end_of(sum_of_products(10, 1), hardly_damped());
   EXPECT_EQ(bare.method, FactorMethod::identity);
   EXPECT_EQ(bare.damping_tries, 10);
-  EXPECT_THAT(summary(bare), AllOf(HasSubstr("3 layer(s) rounded to nearest"),
-                                   HasSubstr("model.layers.0.attn_in")));
+  EXPECT_THAT(summary(), AllOf(HasSubstr("3 layer(s) rounded to nearest"),
+                               HasSubstr("model.layers.0.attn_in")));
 }
 
 TEST_F(FactorGroup, ZeroHasOnlyDeadInputs) {
-  const GroupMeasurement record = end_of(Square(kSize * kSize));
+  const MeasuredLayer record = end_of(Square(kSize * kSize));
   EXPECT_EQ(record.method, FactorMethod::fp32);
   EXPECT_EQ(record.damping_tries, 1);
   EXPECT_EQ(record.dead_inputs, kSize);
   EXPECT_EQ(record.damp, 1e-5);
-  EXPECT_THAT(summary(record), HasSubstr("64 input(s) always zero"));
+  EXPECT_THAT(summary(), HasSubstr("64 input(s) always zero"));
 }
 
 TEST_F(FactorGroup, DuplicateColumnsNeedNothingButDamping) {
   Square h = sum_of_products(200, 2);
   for (std::int64_t i = 0; i < kSize; ++i) h[i * kSize + 9] = h[i * kSize + 3];
   for (std::int64_t j = 0; j < kSize; ++j) h[9 * kSize + j] = h[3 * kSize + j];
-  const GroupMeasurement record = end_of(h);
+  const MeasuredLayer record = end_of(h);
   EXPECT_EQ(record.method, FactorMethod::fp32);
   EXPECT_EQ(record.damping_tries, 1);
 }
 
 TEST_F(FactorGroup, OneDeadColumnIsCounted) {
-  const GroupMeasurement record = end_of(sum_of_products(200, 3, 0.0));
+  const MeasuredLayer record = end_of(sum_of_products(200, 3, 0.0));
   EXPECT_EQ(record.method, FactorMethod::fp32);
   EXPECT_EQ(record.damping_tries, 1);
   EXPECT_EQ(record.dead_inputs, 1);
-  EXPECT_THAT(summary(record), HasSubstr("1 input(s) always zero"));
+  EXPECT_THAT(summary(), HasSubstr("1 input(s) always zero"));
   // Its zero alone would stop an undamped factorization.
   EXPECT_EQ(end_of(sum_of_products(200, 3, 0.0), hardly_damped()).method, FactorMethod::fp32);
 }
@@ -175,7 +190,7 @@ TEST_F(FactorGroup, ConditionOf1e12NeedsNothingButDamping) {
   for (std::int64_t i = 0; i < kSize; ++i) {
     values[i] = std::pow(10.0, -12.0 * static_cast<double>(i) / (kSize - 1));
   }
-  const GroupMeasurement record = end_of(with_eigenvalues(values, 4));
+  const MeasuredLayer record = end_of(with_eigenvalues(values, 4));
   EXPECT_EQ(record.method, FactorMethod::fp32);
   EXPECT_EQ(record.damping_tries, 1);
 }
@@ -187,21 +202,21 @@ TEST_F(FactorGroup, AsymmetricNoiseRaisesTheDamping) {
   for (double& value : h) value += normal(random);
   QuantizerSettings settings;
   settings.damping = 0.01;
-  const GroupMeasurement record = end_of(h, settings);
+  const MeasuredLayer record = end_of(h, settings);
   EXPECT_EQ(record.method, FactorMethod::fp32);
   EXPECT_GT(record.damping_tries, 1);
   EXPECT_LE(record.damping_tries, 9);
-  EXPECT_THAT(summary(record), HasSubstr("1 Hessian(s) factored with more damping"));
+  EXPECT_THAT(summary(), HasSubstr("1 Hessian(s) factored with more damping"));
 }
 
 TEST_F(FactorGroup, NegativeEigenvalueRaisesTheDampingOrRoundsToNearest) {
   std::vector<double> values(kSize, 1.0);
   values[kSize - 1] = -0.5;
-  const GroupMeasurement small = end_of(with_eigenvalues(values, 6));
+  const MeasuredLayer small = end_of(with_eigenvalues(values, 6));
   EXPECT_EQ(small.method, FactorMethod::fp32);
   EXPECT_EQ(small.damping_tries, 4);  // 0.07 * 2^3 is the first beyond 0.5
   values[kSize - 1] = -60.0;
-  const GroupMeasurement large = end_of(with_eigenvalues(values, 6));
+  const MeasuredLayer large = end_of(with_eigenvalues(values, 6));
   EXPECT_EQ(large.method, FactorMethod::identity);
   EXPECT_EQ(large.damp, 0.0);
 }
@@ -217,7 +232,7 @@ TEST_F(FactorGroup, NaNIsRefusedByName) {
 
 // NUM-BIG: an outlier channel of 1e6, whose square is 1e12 times the others'.
 TEST_F(FactorGroup, OutlierOfAMillionGivesFiniteErrors) {
-  const GroupMeasurement record = end_of(sum_of_products(200, 9, 1e6));
+  const MeasuredLayer record = end_of(sum_of_products(200, 9, 1e6));
   EXPECT_EQ(record.method, FactorMethod::fp32);
   EXPECT_EQ(record.damping_tries, 1);
 }
@@ -241,18 +256,21 @@ TEST_F(FactorGroup, WhatFp32CannotFactorFp64Can) {
       h[i * kSize + j] = sum;
     }
   }
-  const GroupMeasurement record = end_of(h, hardly_damped());
+  const MeasuredLayer record = end_of(h, hardly_damped());
   EXPECT_EQ(record.method, FactorMethod::fp64);
   EXPECT_EQ(record.damping_tries, 10);
-  EXPECT_THAT(summary(record), HasSubstr("1 Hessian(s) factored in fp64"));
+  EXPECT_THAT(summary(), HasSubstr("1 Hessian(s) factored in fp64"));
 }
 
 TEST_F(FactorGroup, LimitOnRoundedLayersNamesGroupAndRemedy) {
-  GroupMeasurement record;
+  MeasuredLayer record;
   record.method = FactorMethod::identity;
   EXPECT_NO_THROW(require_rtn_allowed(*model_, 0, FactorMethod::fp64, 0));
   EXPECT_NO_THROW(require_rtn_allowed(*model_, 0, FactorMethod::identity, 3));
-  EXPECT_NO_THROW(require_rtn_within_limit(*model_, {record, {}}, 3));
+  std::vector<MeasuredLayer> records(3, record);
+  for (std::int64_t i = 0; i < 3; ++i) records[i].layer = i;
+  records.emplace_back().layer = 3;
+  EXPECT_NO_THROW(require_rtn_within_limit(*model_, records, 3));
   const auto expect_refused = [](const auto& check) {
     try {
       check();
@@ -265,7 +283,7 @@ TEST_F(FactorGroup, LimitOnRoundedLayersNamesGroupAndRemedy) {
     }
   };
   expect_refused([&] { require_rtn_allowed(*model_, 0, FactorMethod::identity, 2); });
-  expect_refused([&] { require_rtn_within_limit(*model_, {record}, 2); });
+  expect_refused([&] { require_rtn_within_limit(*model_, records, 2); });
 }
 
 }  // namespace

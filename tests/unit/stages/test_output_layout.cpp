@@ -64,7 +64,7 @@ TEST(OutputFiles, WhatRanksWriteInPlaceIsThereUnderItsNameAfterPublishing) {
   for (const auto& entry : std::filesystem::directory_iterator(target)) {
     EXPECT_NE(entry.path().extension(), ".safetensors");
   }
-  OutputFiles::publish(target, layout);
+  OutputFiles::publish(target, layout, formats::Overwrite::no);
   const formats::SafetensorsFolder published(target);
   EXPECT_EQ(published.names().size(), layout.tensors.size());
   EXPECT_EQ(published.read_all(layout.tensors[5].name)[0], std::byte{7});

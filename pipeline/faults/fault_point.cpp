@@ -1,0 +1,24 @@
+#include "pipeline/faults/fault_point.hpp"
+
+#include <array>
+
+namespace shardquant::faults {
+
+namespace {
+
+constexpr std::array<std::string_view, 19> kNames = {
+    "session_started", "inputs_opened",   "work_opened",        "slice_forwarded",
+    "block_forwarded", "layer_started",   "layer_measured",     "layer_quantizing",
+    "layer_written",   "state_created",   "state_written",      "state_sealed",
+    "text_written",    "file_renamed",    "generation_written", "generation_committed",
+    "publish_started", "shard_published", "output_written"};
+
+static_assert(kNames.size() == static_cast<std::size_t>(Point::output_written) + 1);
+
+}  // namespace
+
+std::string_view point_name(std::size_t index) {
+  return index < kNames.size() ? kNames[index] : std::string_view();
+}
+
+}  // namespace shardquant::faults

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pipeline/comm/communicator.hpp"
+#include "pipeline/formats/safetensors_folder.hpp"
+
+namespace shardquant::stages {
+
+/// A hash of the contents of every file of the model, in the folder's order, on root; an empty list
+/// elsewhere. The files are read whole, in pieces dealt out to the ranks; the result does not
+/// depend on their number. Collective. @throws SharedFailure: io_error, bad_data
+std::vector<std::string> hash_model(comm::Communicator& comm,
+                                    const formats::SafetensorsFolder& folder);
+
+}  // namespace shardquant::stages
