@@ -466,7 +466,7 @@ def test_state_files(jobs, good, factor):
     want = tree_hashes(jobs.work / "out")
     kept = jobs.work / "kept"
     shutil.copytree(jobs.work / "work", kept)
-    files = ["measurements/model.layers.0.o_in.h5", "hessians/model.layers.0.down_in.h5",
+    files = ["measurements/model.layers.0.self_attn.o_proj.h5", "hessians/model.layers.0.down_in.h5",
              "quantized/model.layers.0.mlp.up_proj.h5", "measurements/calibration.h5"]
     for name in files:
         size = (kept / name).stat().st_size
