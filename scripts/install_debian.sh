@@ -8,6 +8,7 @@ packages=(
   libopenblas-dev libopenblas0-pthread
   libfmt-dev nlohmann-json3-dev libcli11-dev libxxhash-dev
   libgtest-dev libgmock-dev libbenchmark-dev
+  python3 strace
 )
 
 missing=()

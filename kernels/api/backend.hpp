@@ -76,8 +76,11 @@ class Backend {
   /// Upper triangle of hessian += scale x^T x. x: [T, K]; hessian: [K, K], below the diagonal
   /// untouched
   virtual void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian) = 0;
-  /// Steps 1 to 3. hessian: [K, K], upper triangle read, consumed (its memory becomes the factor).
-  /// @throws NumericalError when no damping makes it positive definite, or it holds NaN or infinity
+  /// Steps 1 to 3 with settings.factor_method. hessian: [K, K], upper triangle read, consumed (its
+  /// memory becomes the factor). A zero on the diagonal is taken as 1. With a fixed x of +-1, a
+  /// factor of which ||R R^T x - (H + damp I) x|| > 1e-2 ||(H + damp I) x|| counts as none.
+  /// @throws NotPositiveDefinite when the method finds no factor; NumericalError with the first
+  /// index and the count, where the upper triangle holds NaN or infinity
   virtual HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) = 0;
   /// W = permuted transpose of a stored weight: [N, K] -> [K, N], row k = column perm[k], in the
   /// layout that the calls below take (a back end may pad the stride; the padding is zero).

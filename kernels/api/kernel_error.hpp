@@ -14,10 +14,15 @@ class DeviceOutOfMemory : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Numbers that cannot be worked with: NaN or infinity in an input, or a Hessian that cannot be
-/// factored with any damping.
+/// Numbers that cannot be worked with: NaN or infinity in an input.
 class NumericalError : public std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+/// A Hessian whose factor, with any damping tried, does not exist or does not reproduce it. Its
+/// numbers are finite; another FactorMethod may do.
+class NotPositiveDefinite : public NumericalError {
+  using NumericalError::NumericalError;
 };
 
 }  // namespace shardquant::kernels

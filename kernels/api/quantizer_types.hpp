@@ -14,16 +14,24 @@ enum class ScaleRounding {
   exl2_2023,  ///< the fp32 scale of ExLlamaV2 2f72437, which the reader does not quite reproduce
 };
 
+/// How a Hessian becomes a factor. The later ones are for Hessians that the first cannot do.
+enum class FactorMethod {
+  fp32,      ///< Cholesky in fp32, damping doubled until it succeeds
+  fp64,      ///< once in fp64, with the largest damping that fp32 tries
+  identity,  ///< R = I, no damping: the sweep becomes round-to-nearest
+};
+
 /// Numbers in which the published presets differ.
 struct QuantizerSettings {
   double damping = 0.07;        ///< times the mean of the Hessian's diagonal
   double damping_floor = 1e-5;  ///< least value added to the diagonal
-  int damping_tries = 10;
-  double shrink_low = 0.75;  ///< first scale factor tried
-  double shrink_high = 1.0;  ///< last scale factor tried
-  int shrink_steps = 48;     ///< steps between them; steps + 1 factors are tried
+  int damping_tries = 9;        ///< factorizations in fp32, each with twice the damping
+  double shrink_low = 0.75;     ///< first scale factor tried
+  double shrink_high = 1.0;     ///< last scale factor tried
+  int shrink_steps = 48;        ///< steps between them; steps + 1 factors are tried
   ScaleRounding scale_rounding = ScaleRounding::reader;
   bool sort_inputs = true;  ///< rows in descending diag(H); false keeps them in the model's order
+  FactorMethod factor_method = FactorMethod::fp32;
 };
 
 /// A damped Hessian in the form the sweep uses, in the back end's memory.
@@ -32,9 +40,10 @@ struct HessianFactor {
   std::vector<std::int32_t> perm;  ///< [K] perm[k] = original row in place k, see sort_inputs
   Matrix unit_factor;              ///< A: [K, K] fp32 row major; below the diagonal unspecified
   std::vector<float> pivots;       ///< [K] diag(R)
-  double damp = 0.0;               ///< total added to the diagonal
-  int tries = 1;                   ///< Cholesky factorizations attempted
-  std::int64_t dead_inputs = 0;    ///< rows with a zero diagonal before damping
+  double damp = 0.0;               ///< added to the diagonal
+  int tries = 1;                   ///< Cholesky factorizations attempted, with all methods so far
+  FactorMethod method = FactorMethod::fp32;
+  std::int64_t dead_inputs = 0;  ///< rows with a zero diagonal; their errors count with damp alone
 };
 
 /// What quantizing one layer with one option loses. Sums are taken in double.

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
+#include <random>
 #include <string>
 #include <utility>
 
@@ -8,7 +10,10 @@
 #include "kernels/cpu/quantizer_kernels.hpp"
 
 // LAPACK, column major: Cholesky factor of the triangle named by uplo, in place.
-extern "C" void spotrf_(const char* uplo, const int* n, float* a, const int* lda, int* info);
+extern "C" {
+void spotrf_(const char* uplo, const int* n, float* a, const int* lda, int* info);
+void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
+}
 
 namespace shardquant::kernels {
 
@@ -53,66 +58,145 @@ void mirror_to_lower(MatrixView h, std::span<const float> diagonal) {
   for (std::int64_t i = 0; i < h.rows; ++i) h.row(i)[i] = diagonal[i];
 }
 
-// The factorization must not pass a NaN that it met on the way: LAPACK reports only bad pivots.
-bool factor_lower(MatrixView h) {
+// The upper triangle of `h` without its diagonal, with `diagonal` in its place, times x in fp64.
+std::vector<double> symmetric_product(ConstMatrixView h, std::span<const float> diagonal,
+                                      std::span<const double> x) {
+  std::vector<double> product(x.size());
+  for (std::int64_t i = 0; i < h.rows; ++i) {
+    const float* row = h.row(i);
+    double sum = static_cast<double>(diagonal[i]) * x[i];
+    for (std::int64_t j = i + 1; j < h.cols; ++j) {
+      sum += static_cast<double>(row[j]) * x[j];
+      product[j] += static_cast<double>(row[j]) * x[i];
+    }
+    product[i] += sum;
+  }
+  return product;
+}
+
+// L L^T x in fp64, L the lower triangle.
+std::vector<double> factor_product(ConstMatrixView lower, std::span<const double> x) {
+  std::vector<double> inner(x.size());
+  for (std::int64_t i = 0; i < lower.rows; ++i) {
+    const float* row = lower.row(i);
+    for (std::int64_t j = 0; j <= i; ++j) inner[j] += static_cast<double>(row[j]) * x[i];
+  }
+  std::vector<double> product(x.size());
+  for (std::int64_t i = 0; i < lower.rows; ++i) {
+    const float* row = lower.row(i);
+    for (std::int64_t j = 0; j <= i; ++j) product[i] += static_cast<double>(row[j]) * inner[j];
+  }
+  return product;
+}
+
+// Whether the lower triangle of `h` is a factor of the matrix in its upper triangle: LAPACK reports
+// only bad pivots, and may pass a NaN or a factor that rounding has spoilt.
+bool factor_fits(ConstMatrixView h, std::span<const float> damped) {
+  constexpr double kLargestResidual = 1e-2;
+  std::vector<double> probe(static_cast<std::size_t>(h.rows));
+  std::mt19937_64 random(1);  // its sequence is fixed by the standard
+  for (double& value : probe) value = (random() & 1) != 0 ? 1.0 : -1.0;
+  const std::vector<double> want = symmetric_product(h, damped, probe);
+  const std::vector<double> got = factor_product(h, probe);
+  double miss = 0.0;
+  double norm = 0.0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    miss += (got[i] - want[i]) * (got[i] - want[i]);
+    norm += want[i] * want[i];
+  }
+  return miss <= kLargestResidual * kLargestResidual * norm;  // false for NaN
+}
+
+bool factor_in_float(MatrixView h) {
   const int size = static_cast<int>(h.rows);
   const int stride = static_cast<int>(h.stride);
   int info = 0;
   spotrf_("U", &size, h.data, &stride, &info);  // row major lower = column major upper
+  return info == 0;
+}
+
+bool factor_in_double(MatrixView h) {
+  const int size = static_cast<int>(h.rows);
+  const auto wide = std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(h.size()));
+  for (std::int64_t i = 0; i < h.rows; ++i) std::copy_n(h.row(i), h.cols, &wide[i * h.cols]);
+  int info = 0;
+  dpotrf_("U", &size, wide.get(), &size, &info);
   if (info != 0) return false;
   for (std::int64_t i = 0; i < h.rows; ++i) {
-    if (!std::isfinite(h.row(i)[i])) return false;
+    std::transform(&wide[i * h.cols], &wide[i * h.cols] + i + 1, h.row(i),
+                   [](double value) { return static_cast<float>(value); });
   }
   return true;
 }
 
 std::vector<float> diagonal_of(ConstMatrixView h) {
   std::vector<float> diagonal(h.rows);
-  for (std::int64_t i = 0; i < h.rows; ++i) {
-    diagonal[i] = h.row(i)[i];
-    if (!std::isfinite(diagonal[i])) {
-      throw NumericalError("Hessian diagonal holds NaN or infinity at index " + std::to_string(i));
-    }
-  }
+  for (std::int64_t i = 0; i < h.rows; ++i) diagonal[i] = h.row(i)[i];
   return diagonal;
 }
 
-}  // namespace
-
-HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) {
-  const MatrixView h = hessian;
-  const std::vector<float> original_diagonal = diagonal_of(h);
-  const double mean = std::accumulate(original_diagonal.begin(), original_diagonal.end(), 0.0) /
-                      static_cast<double>(h.rows);
-
-  HessianFactor factor;
-  factor.dead_inputs = std::count(original_diagonal.begin(), original_diagonal.end(), 0.0f);
-  factor.perm.resize(h.rows);
-  std::iota(factor.perm.begin(), factor.perm.end(), 0);
-  if (settings.sort_inputs) {
-    std::stable_sort(factor.perm.begin(), factor.perm.end(), [&](std::int32_t a, std::int32_t b) {
-      return original_diagonal[a] > original_diagonal[b];
-    });
-  }
-
-  // R of H = R R^T is the lower Cholesky factor of the reversed matrix, reversed. Permuting into
-  // reversed order makes the first reversal free; the second is a reversal of the flat array.
-  permute_symmetric(h, std::vector<std::int32_t>(factor.perm.rbegin(), factor.perm.rend()));
-  const std::vector<float> diagonal = diagonal_of(h);
-
-  const double step = std::max(settings.damping * mean, settings.damping_floor);
-  for (factor.tries = 1;; ++factor.tries) {
-    factor.damp += step;
-    std::vector<float> damped(diagonal);
-    for (float& value : damped) value += static_cast<float>(factor.damp);
-    mirror_to_lower(h, damped);  // the upper triangle stays as it was, for the next try
-    if (factor_lower(h)) break;
-    if (factor.tries == settings.damping_tries) {
-      throw NumericalError("Hessian is not positive definite after adding " +
-                           std::to_string(factor.damp) + " to its diagonal in " +
-                           std::to_string(factor.tries) + " steps");
+void require_finite(ConstMatrixView h) {
+  std::int64_t bad = 0;
+  std::int64_t first_row = 0;
+  std::int64_t first_col = 0;
+  for (std::int64_t i = 0; i < h.rows; ++i) {
+    for (std::int64_t j = i; j < h.cols; ++j) {
+      if (std::isfinite(h.row(i)[j]) || bad++ > 0) continue;
+      first_row = i;
+      first_col = j;
     }
   }
+  if (bad == 0) return;
+  throw NumericalError("Hessian holds " + std::to_string(bad) +
+                       " values that are NaN or infinite, the first at [" +
+                       std::to_string(first_row) + ", " + std::to_string(first_col) + "]");
+}
+
+// Tries to leave the lower Cholesky factor of the damped matrix below the diagonal; the upper
+// triangle stays as it is, for the next try and for comparison. diagonal: undamped, of `h`.
+bool try_damping(MatrixView h, const std::vector<float>& diagonal, double damp,
+                 FactorMethod method) {
+  std::vector<float> damped(diagonal);
+  for (float& value : damped) value += static_cast<float>(damp);
+  mirror_to_lower(h, damped);
+  const bool done = method == FactorMethod::fp64 ? factor_in_double(h) : factor_in_float(h);
+  return done && factor_fits(h, damped);
+}
+
+void damp_and_factor(MatrixView h, const std::vector<float>& diagonal, double step,
+                     const QuantizerSettings& settings, HessianFactor& factor) {
+  const bool wide = settings.factor_method == FactorMethod::fp64;
+  const int last = settings.damping_tries;
+  for (int attempt = wide ? last : 1; attempt <= last; ++attempt) {
+    factor.damp = std::ldexp(step, attempt - 1);
+    factor.tries = wide ? last + 1 : attempt;
+    if (try_damping(h, diagonal, factor.damp, settings.factor_method)) return;
+  }
+  throw NotPositiveDefinite("no factor of the Hessian with up to " + std::to_string(factor.damp) +
+                            " added to its diagonal, in " + std::to_string(factor.tries) +
+                            " attempts");
+}
+
+void set_identity(MatrixView h, HessianFactor& factor) {
+  for (std::int64_t i = 0; i < h.rows; ++i) {
+    std::fill_n(h.row(i), h.cols, 0.0f);
+    h.row(i)[i] = 1.0f;
+  }
+  factor.pivots.assign(h.rows, 1.0f);
+}
+
+// R of H = R R^T is the lower Cholesky factor of the reversed matrix, reversed. Permuting into
+// reversed order makes the first reversal free; the second is a reversal of the flat array.
+void factor_reversed(MatrixView h, double step, const QuantizerSettings& settings,
+                     HessianFactor& factor) {
+  permute_symmetric(h, std::vector<std::int32_t>(factor.perm.rbegin(), factor.perm.rend()));
+  std::vector<float> diagonal = diagonal_of(h);
+  std::vector<std::int64_t> dead;
+  for (std::int64_t i = 0; i < h.rows; ++i) {
+    if (diagonal[i] == 0.0f) dead.push_back(h.rows - 1 - i);
+  }
+  std::replace(diagonal.begin(), diagonal.end(), 0.0f, 1.0f);
+  damp_and_factor(h, diagonal, step, settings, factor);
 
   std::reverse(h.data, h.data + h.rows * h.stride);
   factor.pivots.resize(h.rows);
@@ -121,6 +205,35 @@ HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) 
     float* row = h.row(i);
     row[i] = 1.0f;
     for (std::int64_t j = i + 1; j < h.cols; ++j) row[j] /= factor.pivots[j];
+  }
+  // The 1 keeps a dead input from spoiling the factor; what is lost there changes no output.
+  for (const std::int64_t i : dead) factor.pivots[i] = std::sqrt(static_cast<float>(factor.damp));
+}
+
+}  // namespace
+
+HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) {
+  const MatrixView h = hessian;
+  require_finite(h);
+  const std::vector<float> diagonal = diagonal_of(h);
+  const double mean =
+      std::accumulate(diagonal.begin(), diagonal.end(), 0.0) / static_cast<double>(h.rows);
+
+  HessianFactor factor;
+  factor.method = settings.factor_method;
+  factor.dead_inputs = std::count(diagonal.begin(), diagonal.end(), 0.0f);
+  factor.perm.resize(h.rows);
+  std::iota(factor.perm.begin(), factor.perm.end(), 0);
+  if (settings.sort_inputs) {
+    std::stable_sort(factor.perm.begin(), factor.perm.end(),
+                     [&](std::int32_t a, std::int32_t b) { return diagonal[a] > diagonal[b]; });
+  }
+  if (settings.factor_method == FactorMethod::identity) {
+    factor.tries = settings.damping_tries + 1;
+    set_identity(h, factor);
+  } else {
+    const double step = std::max(settings.damping * mean, settings.damping_floor);
+    factor_reversed(h, step, settings, factor);
   }
   factor.unit_factor = std::move(hessian);
   return factor;

@@ -170,7 +170,7 @@ void StateFileWriter::Impl::begin(std::string_view name, hid_t type, std::int64_
   }
   const hsize_t size = static_cast<hsize_t>(count);
   Hdf5Handle space(SHARDQUANT_WRITE_TRY(H5Screate_simple(1, &size, nullptr)), H5Sclose);
-  OpenDataset& open = open_.emplace();
+  OpenDataset& open = open_.emplace(OpenDataset{});
   open.name = text;
   open.type = type;
   open.element_bytes = element_bytes;

@@ -52,7 +52,7 @@ std::int64_t read_at(const Descriptor& file, const fs::path& path, std::int64_t 
 std::array<char, kSealBytes> make_seal(const Descriptor& file, const fs::path& path,
                                        std::int64_t bytes) {
   Xxh3 hash(Xxh3::Width::bits_128);
-  std::vector<char> buffer(kBufferBytes);
+  std::vector<char> buffer(static_cast<std::size_t>(std::min(bytes, kBufferBytes)));
   for (std::int64_t offset = 0; offset < bytes; offset += kBufferBytes) {
     const std::int64_t wanted = std::min(kBufferBytes, bytes - offset);
     if (read_at(file, path, offset, buffer.data(), wanted) != wanted) {

@@ -31,7 +31,8 @@ struct RunConfig {
   struct Quantizer {
     double damping = 0.07;
     double damping_floor = 1e-5;
-    std::int64_t damping_tries = 10;
+    std::int64_t damping_tries = 9;
+    std::int64_t max_rtn_layers = 0;  ///< layers that may be rounded to nearest
     double shrink_low = 0.75;
     double shrink_high = 1.0;
     std::int64_t shrink_steps = 48;

@@ -51,8 +51,14 @@ std::vector<Setting> make_table() {
        RealSetting{at<&C::quantizer, &C::Quantizer::damping_floor>, 1e-12, 1e6}, kHasDefault,
        "Least value added to the diagonal."},
       {"quantizer.damping_tries",
-       IntegerSetting{at<&C::quantizer, &C::Quantizer::damping_tries>, 1, 100}, kHasDefault,
-       "Factorizations tried, each with the damping added once more."},
+       IntegerSetting{at<&C::quantizer, &C::Quantizer::damping_tries>, 1, 32}, kHasDefault,
+       "Factorizations tried in fp32, each with twice the damping of the one before; then one in "
+       "fp64."},
+      {"quantizer.max_rtn_layers",
+       IntegerSetting{at<&C::quantizer, &C::Quantizer::max_rtn_layers>, 0, 1'000'000}, kHasDefault,
+       "Linear layers that may be rounded to nearest because their Hessian cannot be factored; "
+       "with "
+       "one more the run ends."},
       {"quantizer.shrink_low", RealSetting{at<&C::quantizer, &C::Quantizer::shrink_low>, 0.01, 2.0},
        kHasDefault, "First factor of the scale search: 0.75 in ExLlamaV2 of 2023, 0.7 in 2024."},
       {"quantizer.shrink_high",

@@ -94,6 +94,9 @@ void parse_layers(const JsonNode& root, Plan& plan) {
     PlannedLayer layer;
     layer.key = choices.member_name(i);
     layer.desc = choices.member(i).as_string();
+    if (!plan.recipes.empty() && !plan.recipes.contains(layer.desc)) {
+      choices.member(i).refuse(json_quote(layer.desc) + " is none of the recipes");
+    }
     if (detail.string("key") != layer.key) {
       detail.at("key").refuse(fmt::format("is not {} as in choices", json_quote(layer.key)));
     }

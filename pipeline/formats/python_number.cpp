@@ -2,8 +2,11 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <string_view>
+
+#include "pipeline/failure.hpp"
 
 namespace shardquant::formats {
 
@@ -56,6 +59,7 @@ std::string without_exponent(const Decimal& decimal) {
 }  // namespace
 
 std::string python_number(double value) {
+  if (!std::isfinite(value)) fail(ExitCode::internal, "{} cannot be written as JSON", value);
   const Decimal decimal = shortest_decimal(value);
   const bool scientific = decimal.exponent < -4 || decimal.exponent >= 16;
   return (decimal.negative ? "-" : "") +

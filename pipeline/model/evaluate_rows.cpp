@@ -95,7 +95,12 @@ double perplexity(std::span<const RowLoss> rows) {
     nll += row.nll;
     predicted += row.predicted;
   }
-  return std::exp(nll / static_cast<double>(predicted));
+  return perplexity_of(nll / static_cast<double>(predicted));
+}
+
+double perplexity_of(double mean_nll) {
+  constexpr double kMost = 1e308;
+  return std::min(std::exp(mean_nll), kMost);
 }
 
 std::int64_t evaluation_batch_rows(std::int64_t length) {

@@ -18,8 +18,11 @@ struct RowLoss {
   std::int64_t predicted = 0;  ///< its length less one
 };
 
-/// exp(sum of nll / sum of predicted), added in the given order.
+/// perplexity_of(sum of nll / sum of predicted), added in the given order.
 double perplexity(std::span<const RowLoss> rows);
+
+/// exp(mean_nll), but 1e308 at most: the files it goes into know no infinity.
+double perplexity_of(double mean_nll);
 
 /// Rows [first, first + count) of a token stream in rows of `length`.
 struct RowRange {

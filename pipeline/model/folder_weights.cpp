@@ -1,21 +1,13 @@
 #include <cstddef>
-#include <cstring>
 #include <vector>
 
-#include "pipeline/failure.hpp"
 #include "pipeline/formats/exl2_reader.hpp"
-#include "pipeline/formats/json_text.hpp"
+#include "pipeline/model/stored_weight.hpp"
 #include "pipeline/model/weight_source.hpp"
 
 namespace shardquant::model {
 
 namespace {
-
-kernels::ElementType element_type(formats::Dtype dtype) {
-  if (dtype == formats::Dtype::f32) return kernels::ElementType::f32;
-  if (dtype == formats::Dtype::bf16) return kernels::ElementType::bf16;
-  return kernels::ElementType::f16;  // ModelTensors has refused all others
-}
 
 kernels::Matrix as_row(kernels::Backend& backend, const std::vector<float>& values) {
   kernels::Matrix row = backend.allocate(1, std::ssize(values));
@@ -36,17 +28,8 @@ kernels::Matrix FolderWeights::weight(kernels::Backend& backend, std::int64_t la
     return backend.load_weight({reinterpret_cast<const std::byte*>(halves.data()),
                                 kernels::ElementType::f16, shape.outputs, shape.inputs});
   }
-  const std::string& name = tensors_->weight_name(layer);
-  const std::vector<std::byte> bytes = folder.read_all(name);
-  kernels::Matrix weight = backend.load_weight(
-      {bytes.data(), element_type(folder.at(name).dtype), shape.outputs, shape.inputs});
-  std::int64_t first = 0;
-  const std::int64_t bad = backend.count_nonfinite(weight, first);
-  if (bad > 0) {
-    fail(ExitCode::bad_data, "{}: tensor {}: {} values are NaN or infinite, the first at index {}",
-         folder.path().string(), formats::json_quote(name), bad, first);
-  }
-  return weight;
+  const StoredWeight stored = read_stored_weight(folder, tensors_->weight_name(layer));
+  return backend.load_weight(stored.tensor());
 }
 
 kernels::Matrix FolderWeights::bias(kernels::Backend& backend, std::int64_t layer) const {

@@ -104,6 +104,12 @@ float element(const std::byte* bytes, Dtype dtype, std::int64_t index) {
                              : kernels::to_float(kernels::BFloat16{bits});
 }
 
+// "[ROW, COLUMN]" in a matrix, "[INDEX]" otherwise.
+std::string place_text(const TensorInfo& tensor, std::int64_t index) {
+  if (tensor.shape.size() != 2) return fmt::format("[{}]", index);
+  return fmt::format("[{}, {}]", index / tensor.shape[1], index % tensor.shape[1]);
+}
+
 // Calls store(index, value) for `count` elements from `offset` on, in blocks. Index and count of
 // values that are not finite end in a message.
 template <class Store>
@@ -130,8 +136,9 @@ void read_elements(const SafetensorsFolder& folder, const std::string& name, std
     }
   }
   if (bad > 0) {
-    fail(ExitCode::bad_data, "{}: tensor {}: {} values are NaN or infinite, the first at index {}",
-         folder.path().string(), formats::json_quote(name), bad, first_bad);
+    fail(ExitCode::bad_data, "{}: tensor {}: {} values are NaN or infinite, the first at {}",
+         folder.file_of(name).name(), formats::json_quote(name), bad,
+         place_text(tensor, first_bad));
   }
 }
 
@@ -187,14 +194,18 @@ void read_floats(const formats::SafetensorsFolder& folder, const std::string& na
 void read_halves(const formats::SafetensorsFolder& folder, const std::string& name,
                  std::int64_t offset, std::span<std::uint16_t> out) {
   constexpr std::uint16_t kInfinity = 0x7c00;
-  std::int64_t too_large = -1;
+  std::int64_t bad = 0;
+  std::int64_t first_bad = 0;
   read_elements(folder, name, offset, std::ssize(out), [&](std::int64_t i, float value) {
     out[i] = kernels::to_half(value).bits;
-    if ((out[i] & 0x7fffu) == kInfinity && too_large < 0) too_large = i;
+    if ((out[i] & 0x7fffu) == kInfinity && bad++ == 0) first_bad = i;
   });
-  if (too_large >= 0) {
-    fail(ExitCode::bad_data, "{}: tensor {}: the value at index {} is beyond fp16 (65504)",
-         folder.path().string(), formats::json_quote(name), offset + too_large);
+  if (bad > 0) {
+    fail(ExitCode::bad_data,
+         "{}: tensor {}: {} values are beyond fp16 (65504), in which the output stores it, the "
+         "first at {}",
+         folder.file_of(name).name(), formats::json_quote(name), bad,
+         place_text(folder.at(name), offset + first_bad));
   }
 }
 

@@ -1,7 +1,6 @@
 #include "pipeline/stages/calibrate.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -327,7 +326,7 @@ std::optional<double> Calibration::perplexity() {
         sum += loss;
       }
     }
-    value = std::exp(sum / static_cast<double>(slices_.rows * (slices_.length - 1)));
+    value = model::perplexity_of(sum / static_cast<double>(slices_.rows * (slices_.length - 1)));
   }
   context_.comm.broadcast(std::as_writable_bytes(std::span(&value, 1)));
   return value;

@@ -68,6 +68,7 @@ void save_measurement(const RunContext& context, const MeasuredLayer& record) {
   file.add_number("damp", record.damp);
   file.add_number("seconds", record.seconds);
   file.add_integer("damping_tries", record.damping_tries);
+  file.add_integer("factor_method", static_cast<std::int64_t>(record.method));
   file.add_integer("dead_inputs", record.dead_inputs);
   file.write<double>("err", record.err);
   file.write<std::int64_t>("flushed_groups", record.flushed_groups);
@@ -82,6 +83,7 @@ MeasuredLayer load_measurement(const RunContext& context, std::int64_t layer) {
   record.damp = file.number("damp");
   record.seconds = file.number("seconds");
   record.damping_tries = file.integer("damping_tries");
+  record.method = static_cast<kernels::FactorMethod>(file.integer("factor_method"));
   record.dead_inputs = file.integer("dead_inputs");
   record.err = file.read<double>("err");
   record.flushed_groups = file.read<std::int64_t>("flushed_groups");

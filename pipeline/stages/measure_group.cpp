@@ -7,9 +7,9 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/api/kernel_error.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
+#include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/layer_weights.hpp"
 
 namespace shardquant::stages {
@@ -29,10 +29,20 @@ void take(std::span<const std::byte>& bytes, std::span<T> values) {
   bytes = bytes.subspan(values.size_bytes());
 }
 
-// A ratio of two sums of squares that rounding may have brought below zero.
+// A ratio of two sums of squares that rounding may have brought below zero. An output that is lost
+// altogether counts as 1, the most that a measurement file takes.
 double relative_error(double error, double norm) {
   if (error <= 0.0) return 0.0;
-  return norm > 0.0 ? std::sqrt(error / norm) : std::numeric_limits<double>::infinity();
+  return norm > 0.0 ? std::min(std::sqrt(error / norm), 1.0) : 1.0;
+}
+
+// What is left of the norm without the damping; where that is no more than rounding (inputs that
+// are always zero, or weights that only meet such), there is no output to lose.
+double pooled_error(const kernels::OptionError& error, const kernels::WeightNorms& norms,
+                    double damp) {
+  constexpr double kRounding = 1e-6;
+  const double norm = norms.output(damp);
+  return norm > kRounding * norms.damped ? relative_error(error.loss(damp), norm) : 0.0;
 }
 
 double mean_row_error(std::span<const double> errors, std::span<const double> norms) {
@@ -64,8 +74,8 @@ double seconds_now() {
 }  // namespace
 
 std::vector<std::byte> MeasuredLayer::to_bytes() const {
-  const std::int64_t header[] = {layer, damping_tries, dead_inputs,
-                                 static_cast<std::int64_t>(err.size())};
+  const std::int64_t header[] = {layer, damping_tries, static_cast<std::int64_t>(method),
+                                 dead_inputs, static_cast<std::int64_t>(err.size())};
   std::vector<std::byte> bytes;
   append<std::int64_t>(bytes, header);
   append<double>(bytes, std::array{damp, seconds});
@@ -75,32 +85,22 @@ std::vector<std::byte> MeasuredLayer::to_bytes() const {
 }
 
 MeasuredLayer MeasuredLayer::from_bytes(std::span<const std::byte>& bytes) {
-  std::int64_t header[4];
+  std::int64_t header[5];
   take<std::int64_t>(bytes, header);
   MeasuredLayer record;
   record.layer = header[0];
   record.damping_tries = header[1];
-  record.dead_inputs = header[2];
+  record.method = static_cast<kernels::FactorMethod>(header[2]);
+  record.dead_inputs = header[3];
   double numbers[2];
   take<double>(bytes, numbers);
   record.damp = numbers[0];
   record.seconds = numbers[1];
-  record.err.resize(static_cast<std::size_t>(header[3]));
+  record.err.resize(static_cast<std::size_t>(header[4]));
   record.flushed_groups.resize(record.err.size());
   take<double>(bytes, record.err);
   take<std::int64_t>(bytes, record.flushed_groups);
   return record;
-}
-
-kernels::HessianFactor factor_group(kernels::Backend& backend, const SourceModel& model,
-                                    std::int64_t group, const PackedHessian& hessian,
-                                    const kernels::QuantizerSettings& settings) {
-  try {
-    return backend.factor_hessian(hessian.unpack(backend), settings);
-  } catch (const kernels::NumericalError& error) {
-    fail(ExitCode::bad_data, "{}: {}; raise quantizer damping or check the calibration data",
-         model.group(group).name, error.what());
-  }
 }
 
 bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int64_t group,
@@ -137,14 +137,14 @@ bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int
     record.layer = layer;
     record.damp = factor.damp;
     record.damping_tries = factor.tries;
+    record.method = factor.method;
     record.dead_inputs = factor.dead_inputs;
     record.err.assign(options.size(), std::numeric_limits<double>::quiet_NaN());
     record.flushed_groups.assign(options.size(), 0);
     for (std::size_t i = 0; i < existing.size(); ++i) {
-      record.err[existing[i]] =
-          norm == ErrNorm::pooled
-              ? relative_error(errors[i].loss(factor.damp), norms.output(factor.damp))
-              : mean_row_error(errors[i].row_errors, norms.row_norms);
+      record.err[existing[i]] = norm == ErrNorm::pooled
+                                    ? pooled_error(errors[i], norms, factor.damp)
+                                    : mean_row_error(errors[i].row_errors, norms.row_norms);
       record.flushed_groups[existing[i]] = errors[i].flushed_groups;
     }
     const double end = seconds_now();

@@ -26,7 +26,8 @@ inline constexpr std::int64_t kSketchRows = 16;
 struct MeasuredLayer {
   std::int64_t layer = 0;
   double damp = 0.0;
-  std::int64_t damping_tries = 0;
+  std::int64_t damping_tries = 0;  ///< attempts at factoring the Hessian, the fp64 one included
+  kernels::FactorMethod method = kernels::FactorMethod::fp32;  ///< of the factor used
   std::int64_t dead_inputs = 0;
   double seconds = 0.0;     ///< this item took; for the balance, not for results
   std::vector<double> err;  ///< by option of the table, NaN where it does not exist
@@ -49,17 +50,10 @@ using MeasuredLayerSink = std::function<bool(const MeasuredLayer&)>;
 /// Factors the Hessian of a group once and measures all options of those of its layers that are
 /// `wanted` (by layer of the model), one after the other. False where `sink` ended it before the
 /// last one.
-/// @throws Failure(bad_data) naming the layer, where weight or Hessian hold NaN or cannot be
-/// factored
+/// @throws Failure(bad_data) naming the tensor or the group, where weight or Hessian hold NaN
 bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int64_t group,
                    const CalibratedGroup& calibrated, std::span<const kernels::QuantOption> options,
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
                    const std::vector<bool>& wanted, const MeasuredLayerSink& sink);
-
-/// Factors a group's Hessian; the permutation applies to all its layers.
-/// @throws Failure(bad_data) naming the group
-kernels::HessianFactor factor_group(kernels::Backend& backend, const SourceModel& model,
-                                    std::int64_t group, const PackedHessian& hessian,
-                                    const kernels::QuantizerSettings& settings);
 
 }  // namespace shardquant::stages

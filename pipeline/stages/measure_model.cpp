@@ -6,7 +6,9 @@
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/report/memory.hpp"
+#include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
+#include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/stages/quantize_layer.hpp"
 #include "pipeline/stages/work_cost.hpp"
 #include "pipeline/stages/work_off_groups.hpp"
@@ -100,6 +102,7 @@ std::vector<MeasuredLayer> gather_records(const RunContext& context,
                             {"dur_s", record.seconds},
                             {"damp", record.damp},
                             {"damping_tries", record.damping_tries},
+                            {"factor", factor_method_name(record.method)},
                             {"dead_inputs", record.dead_inputs}});
       filled[layer] = true;
       records[layer] = std::move(record);
@@ -186,6 +189,8 @@ formats::Measurement measure_model(const RunContext& context, bool keep_hessians
                          settings_for_group(context.model, group.index, context.settings),
                          err_norm(context), missing.layers, [&](const MeasuredLayer& record) {
                            save_measurement(context, record);
+                           require_rtn_allowed(context.model, group.index, record.method,
+                                               context.config.quantizer.max_rtn_layers);
                            mine.push_back(record);
                            context.control.note_layer(record.seconds);
                            return !context.control.should_stop();
@@ -197,6 +202,9 @@ formats::Measurement measure_model(const RunContext& context, bool keep_hessians
   if (need_perplexity && context.comm.is_root()) store_perplexity(context, perplexity);
 
   const auto records = gather_records(context, mine);
+  comm::on_root(context.comm, [&] {
+    require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
+  });
   context.events.write("phase_end", "measure");
   if (!context.comm.is_root()) return {};
   formats::Measurement measurement = to_measurement(context, records, perplexity);

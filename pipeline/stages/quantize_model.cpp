@@ -4,6 +4,7 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/formats/folder_files.hpp"
+#include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
 #include "pipeline/stages/layer_state.hpp"
 #include "pipeline/stages/output_files.hpp"
@@ -40,6 +41,8 @@ class LayerQuantizer {
     const auto settings = settings_for_group(context_.model, group.index, context_.settings);
     const kernels::HessianFactor factor =
         factor_group(context_.backend, context_.model, group.index, calibrated.hessian, settings);
+    require_rtn_allowed(context_.model, group.index, factor.method,
+                        context_.config.quantizer.max_rtn_layers);
     for (const std::int64_t layer : group.layers) {
       if (!wants_layer(layer)) continue;
       if (context_.control.should_stop()) return false;

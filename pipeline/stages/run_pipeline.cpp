@@ -1,17 +1,24 @@
 #include "pipeline/stages/run_pipeline.hpp"
 
 #include "pipeline/stages/allocate_bits.hpp"
+#include "pipeline/stages/check_plain_numbers.hpp"
 #include "pipeline/stages/measure_model.hpp"
+#include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/stages/quantize_model.hpp"
 
 namespace shardquant::stages {
 
 void run_pipeline(const RunContext& context, bool measure_only) {
+  check_plain_numbers(context);
   const bool keep_hessians = decide_keep_hessians(context);
   const formats::Measurement measurement = measure_model(context, keep_hessians);
-  if (measure_only) return;
+  if (measure_only) {
+    report_numerics(context, nullptr);
+    return;
+  }
   const AllocatedModel allocated = allocate_bits(context, measurement);
   quantize_model(context, allocated, keep_hessians);
+  report_numerics(context, &allocated.plan);
 }
 
 }  // namespace shardquant::stages

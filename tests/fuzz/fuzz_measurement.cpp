@@ -1,23 +1,18 @@
-// Feeds arbitrary bytes to the readers of measurements, of both schemas, and of plans. Whatever is
-// accepted is written and read again, and small measurements are allocated: only a Failure may come
-// out of any of it.
+// Feeds arbitrary bytes to the readers of measurements, of both schemas. Whatever is accepted is
+// written and read again, and small ones are allocated: only a Failure may come out of any of it.
 
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "pipeline/allocation/allocate.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/measurement_file_2024.hpp"
-#include "pipeline/formats/plan_file.hpp"
+#include "tests/fuzz/scratch_folder.hpp"
 
 namespace {
 
 using namespace shardquant;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::require;
 
 void allocate_lightly(const allocation::AllocationInput& input) {
   constexpr std::size_t kMaxLayers = 12;
@@ -51,22 +46,12 @@ void try_measurement(std::string_view text) {
   }
 }
 
-void try_plan(std::string_view text) {
-  const formats::Plan plan = formats::parse_plan(text, "fuzz");
-  require(formats::parse_plan(formats::plan_text(plan), "again") == plan);
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
     try_measurement(text);
-  } catch (const Failure& failure) {
-    require(failure.code() == ExitCode::bad_data);
-  }
-  try {
-    try_plan(text);
   } catch (const Failure& failure) {
     require(failure.code() == ExitCode::bad_data);
   }

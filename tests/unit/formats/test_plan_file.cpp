@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "pipeline/formats/python_number.hpp"
 #include "tests/support/temp_directory.hpp"
 #include "tests/unit/formats/expect_refusal.hpp"
@@ -65,6 +67,7 @@ TEST(PlanFile, RefusesNamingTheField) {
   refuses("\"objective\": \"sum\",", "", {"objective", "missing"});
   refuses("\"key\": \"a.0.x\"", "\"key\": \"other\"", {"layers[0].key"});
   refuses("\"err\": 0.125", "\"err\": 2", {"layers[0].err"});
+  refuses("\"a.0.x\": \"1.0:8b", "\"a.0.x\": \"1.0:7b", {"choices", "none of the recipes"});
   refuses("\"gap\": 0.0", "\"gap\": true", {"gap"});
 }
 
@@ -90,6 +93,9 @@ TEST(PythonNumber, WritesWhatPythonWrites) {
   EXPECT_EQ(python_number(0.0), "0.0");
   EXPECT_EQ(python_number(-0.0), "-0.0");
   EXPECT_EQ(python_number(5e-324), "5e-324");
+  for (const double none : {NAN, INFINITY}) {
+    expect_refusal([&] { python_number(none); }, ExitCode::internal, {"JSON"});
+  }
 }
 
 }  // namespace

@@ -278,29 +278,102 @@ TEST_P(Quantizer, ZeroAndTinyGroupsGiveNoNaN) {
   EXPECT_GE(tiny.error.flushed_groups, 1);
 }
 
-TEST_P(Quantizer, RefusesAHessianThatHoldsNaN) {
-  Matrix h = backend->allocate(32, 32);
-  std::vector<float> values(32 * 32);
-  for (int i = 0; i < 32; ++i) values[i * 33] = 1.0f;
-  values[3 * 33] = NAN;
-  backend->upload(values, h);
-  EXPECT_THROW(backend->factor_hessian(std::move(h), {}), NumericalError);
+TEST_P(Quantizer, RefusesAHessianThatHoldsNaNNamingThePlace) {
+  for (const float wrong : {NAN, INFINITY}) {
+    for (const int at : {3 * 33, 5 * 32 + 9}) {
+      std::vector<float> values(32 * 32);
+      for (int i = 0; i < 32; ++i) values[i * 33] = 1.0f;
+      values[at] = wrong;
+      try {
+        backend->factor_hessian(on_device(32, 32, values), {});
+        ADD_FAILURE() << "accepted " << wrong << " at " << at;
+      } catch (const NotPositiveDefinite&) {
+        ADD_FAILURE() << "another method cannot help";
+      } catch (const NumericalError& error) {
+        const std::string place =
+            "[" + std::to_string(at / 32) + ", " + std::to_string(at % 32) + "]";
+        EXPECT_NE(std::string(error.what()).find("1 values"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find(place), std::string::npos) << error.what();
+      }
+    }
+  }
 }
 
-TEST_P(Quantizer, AddsDampingAgainUntilTheHessianFactors) {
-  Matrix h = backend->allocate(32, 32);
+// Indefinite until 1 + damp is greater than the one pair off the diagonal.
+std::vector<float> indefinite(float pair) {
   std::vector<float> values(32 * 32);
   for (int i = 0; i < 32; ++i) values[i * 33] = 1.0f;
-  values[1] = 1.2f;  // indefinite: needs 1 + damp > 1.2, three steps of 0.07
-  backend->upload(values, h);
-  const HessianFactor factor = backend->factor_hessian(std::move(h), {});
-  EXPECT_EQ(factor.tries, 3);
-  EXPECT_NEAR(factor.damp, 0.21, 1e-9);
+  values[1] = pair;
+  return values;
+}
 
-  values[1] = 2.0f;  // ten steps reach 0.7
-  Matrix worse = backend->allocate(32, 32);
-  backend->upload(values, worse);
-  EXPECT_THROW(backend->factor_hessian(std::move(worse), {}), NumericalError);
+TEST_P(Quantizer, DoublesTheDampingUntilTheHessianFactors) {
+  const HessianFactor third = backend->factor_hessian(on_device(32, 32, indefinite(1.2f)), {});
+  EXPECT_EQ(third.tries, 3);
+  EXPECT_NEAR(third.damp, 0.28, 1e-9);
+  const HessianFactor last = backend->factor_hessian(on_device(32, 32, indefinite(18.0f)), {});
+  EXPECT_EQ(last.tries, 9);
+  EXPECT_NEAR(last.damp, 17.92, 1e-9);
+  EXPECT_EQ(last.method, FactorMethod::fp32);
+
+  QuantizerSettings settings;
+  for (const auto method : {FactorMethod::fp32, FactorMethod::fp64}) {
+    settings.factor_method = method;
+    EXPECT_THROW(backend->factor_hessian(on_device(32, 32, indefinite(20.0f)), settings),
+                 NotPositiveDefinite);
+  }
+  settings.factor_method = FactorMethod::identity;
+  const HessianFactor none =
+      backend->factor_hessian(on_device(32, 32, indefinite(20.0f)), settings);
+  EXPECT_EQ(none.tries, 10);
+  EXPECT_EQ(none.damp, 0.0);
+  std::vector<float> identity(32 * 32);
+  for (int i = 0; i < 32; ++i) identity[i * 33] = 1.0f;
+  EXPECT_EQ(to_host(none.unit_factor), identity);
+  EXPECT_EQ(none.pivots, std::vector<float>(32, 1.0f));
+}
+
+// HESS-ID: a multiple of the identity and the identity itself quantize to the same bytes.
+TEST_P(Quantizer, MultipleOfTheIdentityEqualsTheIdentityMethod) {
+  const RandomLayer layer(1, 96, 40, 13);
+  std::vector<float> diagonal(96 * 96);
+  for (int i = 0; i < 96; ++i) diagonal[i * 97] = 0.37f;
+  QuantizerSettings settings;
+  const HessianFactor factor = backend->factor_hessian(on_device(96, 96, diagonal), settings);
+  settings.factor_method = FactorMethod::identity;
+  const HessianFactor none = backend->factor_hessian(on_device(96, 96, diagonal), settings);
+  EXPECT_EQ(factor.perm, none.perm);
+  const Matrix w = permuted_weight(*backend, layer, factor);
+  for (const QuantOption& option : exl2_2023_options()) {
+    const auto groups = cut_into_groups(option, 96);
+    if (groups.empty()) continue;
+    const QuantizedMatrix got = backend->quantize(w, factor, groups, settings);
+    const QuantizedMatrix rounded = backend->quantize(w, none, groups, settings);
+    EXPECT_EQ(got.codes, rounded.codes) << describe(option);
+    EXPECT_EQ(got.scale_codes, rounded.scale_codes);
+    EXPECT_EQ(got.scale_max, rounded.scale_max);
+    EXPECT_NEAR(got.error.damped_loss / ((0.37 + factor.damp) * rounded.error.damped_loss), 1.0,
+                1e-5);
+  }
+}
+
+TEST_P(Quantizer, WeightsOfADeadInputAreKeptAndCountForNothing) {
+  RandomLayer layer(100, 64, 8, 14);
+  for (std::int64_t r = 0; r < 100; ++r) layer.inputs.at(r, 7) = 0.0;
+  const HessianFactor factor = backend->factor_hessian(hessian_of(*backend, layer, 0.5), {});
+  EXPECT_EQ(factor.dead_inputs, 1);
+  EXPECT_EQ(factor.perm.back(), 7);
+  const auto groups = cut_into_groups(exl2_2023_options()[12], 64);
+  const auto quantized = [&] {
+    return backend->quantize(permuted_weight(*backend, layer, factor), factor, groups, {});
+  };
+  const QuantizedMatrix before = quantized();
+  std::int64_t kept = 0;
+  for (std::int64_t n = 0; n < 8; ++n) kept += (before.values[63 * 8 + n] & 0x7fff) != 0;
+  EXPECT_GE(kept, 4);
+  for (std::int64_t n = 0; n < 8; ++n) layer.weight.at(n, 7) *= 0.75;  // no group maximum moves
+  const QuantizedMatrix after = quantized();
+  EXPECT_NEAR(after.error.loss(factor.damp) / before.error.loss(factor.damp), 1.0, 1e-6);
 }
 
 INSTANTIATE_FOR_BACKENDS(Quantizer);

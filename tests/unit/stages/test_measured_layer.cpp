@@ -12,6 +12,7 @@ TEST(MeasuredLayer, SurvivesTheWayToRootAmongOthers) {
   first.damp = 0.25;
   first.seconds = 1.5;
   first.damping_tries = 2;
+  first.method = kernels::FactorMethod::fp64;
   first.dead_inputs = 7;
   first.err = {0.5, 0.25, 0.125, 1.0};
   first.flushed_groups = {0, 1, 2, 3};
@@ -31,6 +32,7 @@ TEST(MeasuredLayer, SurvivesTheWayToRootAmongOthers) {
   EXPECT_EQ(a.damp, 0.25);
   EXPECT_EQ(a.seconds, 1.5);
   EXPECT_EQ(a.damping_tries, 2);
+  EXPECT_EQ(a.method, kernels::FactorMethod::fp64);
   EXPECT_EQ(a.dead_inputs, 7);
   EXPECT_EQ(a.err, first.err);
   EXPECT_EQ(a.flushed_groups, first.flushed_groups);

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <vector>
+
+#include "pipeline/formats/plan_file.hpp"
+#include "pipeline/stages/measure_group.hpp"
+#include "pipeline/stages/run_context.hpp"
+
+namespace shardquant::stages {
+
+/// What a run had to do to get by with its numbers, as text: Hessians that needed more damping,
+/// fp64, or whose layers are rounded to nearest; inputs that were never used; groups of weights
+/// that the chosen options (where there is a plan) flush to zero. One line where all went as asked.
+std::vector<std::string> numerical_summary(const SourceModel& model,
+                                           const std::vector<MeasuredLayer>& records,
+                                           std::span<const kernels::QuantOption> options,
+                                           const formats::Plan* plan);
+
+/// Root logs the summary of the run's measurement files and writes it to events.jsonl; the other
+/// ranks do nothing. @throws Failure as load_measurement
+void report_numerics(const RunContext& context, const formats::Plan* plan);
+
+/// Throws Failure(bad_data) naming the groups, where the records have more layers rounded to
+/// nearest than quantizer.max_rtn_layers.
+void require_rtn_within_limit(const SourceModel& model, const std::vector<MeasuredLayer>& records,
+                              std::int64_t max_rtn_layers);
+
+}  // namespace shardquant::stages
