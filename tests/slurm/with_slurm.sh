@@ -40,6 +40,8 @@ ip address add 10.77.0.1/24 dev lo
   exit 1
 }
 export SLURM_CONF=$SLURM_LAB/slurm.conf
+# Open MPI leaves the loopback device out unless it is named; here there is no other.
+export OMPI_MCA_btl_tcp_if_include=lo
 code=0
 "$@" || code=$?
 "$here/slurm_down.sh" "$SLURM_LAB"
