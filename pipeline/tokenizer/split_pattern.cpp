@@ -28,7 +28,7 @@ constexpr std::uint32_t kGrowth = 4;
 constexpr double kMostMatchSeconds = 0.5;
 constexpr double kSpareSeconds = 1.0;
 constexpr double kSecondsPerMatch = 10e-6;
-constexpr std::int64_t kMatchesPerLook = 1024;
+constexpr std::int64_t kSampling = 64;  // of so many matches the time of one is taken
 
 double processor_seconds() {
   timespec now{};
@@ -78,10 +78,8 @@ struct SplitPattern::Program {
   pcre2_match_data* match = nullptr;
   pcre2_match_context* context = nullptr;
   std::int64_t matches = 0;
-  double began = 0.0;
-  const char* text = nullptr;  // of which `shadow` is the copy that is matched, if there is one
-  std::size_t text_size = 0;
-  std::string shadow;
+  double spent = 0.0;  // seconds, of all matches
+  std::string shadow;  // of the range being searched, where it is not matched itself
 
   ~Program() {
     pcre2_match_context_free(context);
@@ -150,11 +148,9 @@ std::optional<TextRange> SplitPattern::find(std::string_view text, TextRange ran
       program_->shadow.assign(here);
       hide_vowel_separator(program_->shadow);
     }
-    if (program_->began == 0.0) program_->began = processor_seconds();
   }
   if (!program_->shadow.empty()) here = program_->shadow;
   for (std::size_t at = from - range.first; at < here.size(); at += sequence_bytes(here[at])) {
-    spend_match();
     if (const auto found = match_at(here, at)) {
       return TextRange{range.first + found->first, range.first + found->end};
     }
@@ -162,25 +158,33 @@ std::optional<TextRange> SplitPattern::find(std::string_view text, TextRange ran
   return std::nullopt;
 }
 
-// One after the other, places are tried with a small window of text and few steps. A match that
-// would look beyond the window says so and gets a larger one; so the cost of a match depends on its
-// own length, not on that of the text. As each attempt costs more than the last by a bounded
-// factor, the time of one attempt tells whether the next may be made.
+// A place is tried with a small window of text and few steps. A match that would look beyond the
+// window says so and gets a larger one; so the cost of a match depends on its own length, not on
+// that of the text. As each attempt costs more than the last by a bounded factor, the time of one
+// attempt tells whether the next may be made.
 std::optional<TextRange> SplitPattern::match_at(std::string_view text, std::size_t place) {
   Program& program = *program_;
   std::uint32_t steps = kFirstSteps;
   std::size_t window = kFirstWindow;
-  double began = 0.0;
+  double spent_here = 0.0;
+  // First attempts are cheap and many, and the time of a few tells that of all.
+  bool is_timed = ++program.matches % kSampling == 0;
+  double weight = static_cast<double>(kSampling);
   while (true) {
-    std::size_t end = window < text.size() - place ? place + window : text.size();
-    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
-    pcre2_set_match_limit(program.context, steps);
-    pcre2_set_depth_limit(program.context, steps);
-    const std::uint32_t partial = end < text.size() ? PCRE2_PARTIAL_HARD : 0;
-    const double attempt_began = began == 0.0 ? 0.0 : processor_seconds();
-    const int result =
-        pcre2_match(program.code, units(text), end, place,
-                    PCRE2_ANCHORED | PCRE2_NO_UTF_CHECK | partial, program.match, program.context);
+    const double began = is_timed ? processor_seconds() : 0.0;
+    const int result = attempt(text, place, steps, window);
+    if (is_timed) {
+      const double seconds = processor_seconds() - began;
+      spent_here += seconds;
+      program.spent += weight * seconds;
+      const double allowed =
+          kSpareSeconds + kSecondsPerMatch * static_cast<double>(program.matches);
+      constexpr double kMargin = 2.0 * kGrowth;
+      const bool is_done = result >= 0 || result == PCRE2_ERROR_NOMATCH;
+      if (program.spent > allowed || (!is_done && kMargin * spent_here > kMostMatchSeconds)) {
+        refuse_cost(text, place);
+      }
+    }
     if (result >= 0) {
       const PCRE2_SIZE* found = pcre2_get_ovector_pointer(program.match);
       return TextRange{found[0], found[1]};
@@ -194,21 +198,21 @@ std::optional<TextRange> SplitPattern::match_at(std::string_view text, std::size
     } else {
       fail(ExitCode::bad_data, "{}: cannot be matched: {}", place_, error_text(result));
     }
-    const double now = processor_seconds();
-    if (began == 0.0) began = now;
-    const double attempt = attempt_began == 0.0 ? 0.0 : now - attempt_began;
-    constexpr double kMargin = 2.0 * kGrowth;
-    if (now - began + kMargin * attempt > kMostMatchSeconds) refuse_cost(text, place);
+    is_timed = true;
+    weight = 1.0;
   }
 }
 
-void SplitPattern::spend_match() {
-  Program& program = *program_;
-  if (++program.matches % kMatchesPerLook != 0) return;
-  const double allowed = kSpareSeconds + kSecondsPerMatch * static_cast<double>(program.matches);
-  if (processor_seconds() - program.began > allowed) {
-    fail(ExitCode::bad_data, "{}: this pattern takes too long", place_);
-  }
+int SplitPattern::attempt(std::string_view text, std::size_t place, std::uint32_t steps,
+                          std::size_t window) {
+  std::size_t end = window < text.size() - place ? place + window : text.size();
+  while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+  pcre2_set_match_limit(program_->context, steps);
+  pcre2_set_depth_limit(program_->context, steps);
+  const std::uint32_t partial = end < text.size() ? PCRE2_PARTIAL_HARD : 0;
+  return pcre2_match(program_->code, units(text), end, place,
+                     PCRE2_ANCHORED | PCRE2_NO_UTF_CHECK | partial, program_->match,
+                     program_->context);
 }
 
 void SplitPattern::refuse_cost(std::string_view text, std::size_t place) const {

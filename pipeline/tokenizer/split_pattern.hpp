@@ -48,7 +48,7 @@ class SplitPattern {
   struct Program;
 
   std::optional<TextRange> match_at(std::string_view text, std::size_t place);
-  void spend_match();
+  int attempt(std::string_view text, std::size_t place, std::uint32_t steps, std::size_t window);
   [[noreturn]] void refuse_cost(std::string_view text, std::size_t place) const;
 
   std::string place_;

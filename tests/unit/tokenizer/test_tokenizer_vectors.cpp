@@ -60,12 +60,46 @@ TEST_P(TokenizerVectors, all_are_met_and_decoded_back) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, TokenizerVectors,
-    testing::Values(Vectors{"llama-spm", "tokenizers/llama2/tokenizer.json"},
-                    Vectors{"llama-spm", "tokenizers/llama2/tokenizer.model"},
-                    Vectors{"llama-bpe", "tokenizers/llama3/tokenizer.json"},
-                    Vectors{"gpt-2", "tokenizers/gpt2/tokenizer.json"}));
+INSTANTIATE_TEST_SUITE_P(Models, TokenizerVectors,
+                         testing::Values(Vectors{"llama-spm", "tokenizers/llama2/tokenizer.json"},
+                                         Vectors{"llama-spm", "tokenizers/llama2/tokenizer.model"},
+                                         Vectors{"llama-bpe", "tokenizers/llama3/tokenizer.json"},
+                                         Vectors{"gpt-2", "tokenizers/gpt2/tokenizer.json"}));
+
+// sentencepiece itself is the reference for the merges of tokenizer.json.
+TEST(llama_2, both_files_have_the_same_pieces_and_agree_on_2_mb) {
+  SKIP_WITHOUT_SHARED("tokenizers/llama2");
+  const auto from_json = open_tokenizer(tests::shared_path("tokenizers/llama2/tokenizer.json"));
+  const auto from_model = open_tokenizer(tests::shared_path("tokenizers/llama2/tokenizer.model"));
+  ASSERT_EQ(from_model->vocab_size(), 32000);
+  for (std::int32_t id = 0; id < 32000; ++id) {
+    ASSERT_EQ(from_json->piece(id), from_model->piece(id)) << id;
+  }
+  const std::string text =
+      formats::read_text_file(tests::shared_path("data/text/wiki.utf8"), kMostBytes);
+  std::vector<std::int32_t> of_json, of_model;
+  from_json->encode(text, of_json);
+  from_model->encode(text, of_model);
+  EXPECT_GT(of_json.size(), 600'000u);
+  EXPECT_TRUE(of_json == of_model);
+  EXPECT_EQ(from_model->decode(of_model), text);
+  EXPECT_EQ(from_model->bos(), 1);
+  EXPECT_EQ(from_json->prefix()[0], 1);
+}
+
+// Text is cut where no merge reaches across; a text of one word takes the other way.
+TEST(llama_2, a_text_of_one_long_word_agrees_too) {
+  SKIP_WITHOUT_SHARED("tokenizers/llama2");
+  const auto from_json = open_tokenizer(tests::shared_path("tokenizers/llama2/tokenizer.json"));
+  const auto from_model = open_tokenizer(tests::shared_path("tokenizers/llama2/tokenizer.model"));
+  std::string text = formats::read_text_file(tests::shared_path("data/text/c4.utf8"), kMostBytes);
+  text.resize(100'000);
+  std::erase_if(text, [](char c) { return c < 'A' || c > 'z'; });
+  std::vector<std::int32_t> of_json, of_model;
+  from_json->encode(text, of_json);
+  from_model->encode(text, of_model);
+  EXPECT_TRUE(of_json == of_model);
+}
 
 }  // namespace
 }  // namespace shardquant::tokenizer
