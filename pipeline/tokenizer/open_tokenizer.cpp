@@ -35,14 +35,18 @@ std::unique_ptr<Tokenizer> open_file(const fs::path& file, const SpecialNames& n
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& path) {
+fs::path find_tokenizer(const fs::path& path) {
   std::error_code error;
-  if (!fs::is_directory(path, error)) return open_file(path, {});
+  if (!fs::is_directory(path, error)) return path;
   for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
-    const fs::path file = path / name;
-    if (fs::exists(file, error)) return open_file(file, names_beside(path));
+    if (fs::exists(path / name, error)) return path / name;
   }
   fail(ExitCode::no_input, "{}: neither tokenizer.json nor tokenizer.model in it", path.string());
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& path) {
+  const fs::path file = find_tokenizer(path);
+  return open_file(file, file == path ? SpecialNames{} : names_beside(path));
 }
 
 }  // namespace shardquant::tokenizer

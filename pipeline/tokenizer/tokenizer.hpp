@@ -45,8 +45,13 @@ class Tokenizer {
 /// Longest text that is encoded in one call.
 inline constexpr std::int64_t kMaxTextBytes = std::int64_t{1} << 30;
 
-/// Opens a tokenizer.json or a tokenizer.model, or a folder that holds one (tokenizer.json first).
-/// In a folder, tokenizer_config.json names BOS and EOS where the tokenizer itself does not.
+/// `path` itself, or the tokenizer in it where it is a folder: tokenizer.json, else
+/// tokenizer.model.
+/// @throws Failure(no_input) for a folder with neither
+std::filesystem::path find_tokenizer(const std::filesystem::path& path);
+
+/// Opens the tokenizer that find_tokenizer finds. In a folder, tokenizer_config.json names BOS and
+/// EOS where the tokenizer itself does not.
 /// @throws Failure: no_input; bad_data naming file, field and value of what is malformed or not
 /// supported
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
