@@ -65,18 +65,24 @@ void add_eval(CLI::App& app, Action& action) {
                                             "int32 stream, or safetensors with input_ids");
   command
       ->add_option("--text", arguments->text,
-                   "Text or JSON lines instead; every document is a row, cut at --length")
+                   "Text or JSON lines instead; every document is a row of its own")
       ->excludes(tokens);
   command->add_option("--separator", arguments->separator, "Between the documents of --text");
   command->add_option("--rows", arguments->rows, "Rows to use; 0: all there are")
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--length", arguments->length, "Tokens of a row")
-      ->required()
+  command
+      ->add_option(
+          "--length", arguments->length,
+          "Tokens of a row; with --text where documents are cut, the model's positions by default")
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--threads", arguments->threads, "Host threads of a rank")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", arguments->json, "Print one JSON object");
-  command->callback([arguments, &action] {
+  command->callback([arguments, tokens, &action] {
+    if (arguments->text.empty() && tokens->count() == 0) {
+      throw CLI::RequiredError("--tokens or --text");
+    }
+    if (arguments->text.empty() && arguments->length == 0) throw CLI::RequiredError("--length");
     action = [arguments](comm::Communicator& comm) { evaluate(comm, *arguments); };
   });
 }
