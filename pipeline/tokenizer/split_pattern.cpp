@@ -1,6 +1,6 @@
 #include "pipeline/tokenizer/split_pattern.hpp"
 
-#include <time.h>
+#include <ctime>
 
 #include <algorithm>
 #include <array>
