@@ -75,6 +75,8 @@ void add_eval(CLI::App& app, Action& action) {
           "--length", arguments->length,
           "Tokens of a row; with --text where documents are cut, the model's positions by default")
       ->check(CLI::Range(2, 1 << 20));
+  command->add_option("--against", arguments->against,
+                      "Unquantized folder: print the KL divergence from it as well");
   command->add_option("--threads", arguments->threads, "Host threads of a rank")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", arguments->json, "Print one JSON object");

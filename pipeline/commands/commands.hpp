@@ -34,11 +34,13 @@ struct EvalArguments {
   std::string separator = "<|endoftext|>";  ///< between documents
   std::int64_t rows = 0;                    ///< 0: all there are
   std::int64_t length = 0;
+  std::string against;  ///< plain folder to compare with; empty: perplexity alone
   int threads = 1;
   bool json = false;
 };
 
-/// Perplexity of a plain or EXL2 folder, rows dealt out over the ranks; printed by root.
+/// Perplexity of a plain or EXL2 folder, and where there is a plain one to compare with, how far
+/// the two models' predictions are apart; rows dealt out over the ranks; printed by root.
 void evaluate(comm::Communicator& comm, const EvalArguments& arguments);
 
 struct VerifyArguments {

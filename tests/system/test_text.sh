@@ -37,6 +37,16 @@ for n in 1 3; do
   cmp work/validation_rows.i32 <(tail -c +$((64 * 256 * 4 + 1)) "$tokens" | head -c $((32 * 256 * 4))) ||
     die "validation rows are not the next ones"
 done
+# Divergence from the plain model on rows that were kept apart.
+unset first
+for n in 1 2 3; do
+  got=$(ranks "$n" "$program" eval out --against "$model" --tokens work/validation_rows.i32 --length 256 --json)
+  [[ $got == "${first:=$got}" ]] || die "on $n ranks $got, on one $first"
+done
+say "$first"
+"$program" eval "$model" --against "$model" --tokens work/validation_rows.i32 --length 256 --json |
+  grep -q '"kl_mean": 0, "kl_99": 0, "top1_agreement": 1.00000000' || die "a model differs from itself"
+
 # Again from what is there, then with other text: refused, and nothing lost.
 "$program" run text.yaml -s output.dir=again 2>/dev/null || die "run again"
 code=0
