@@ -8,6 +8,7 @@
 
 #include "kernels/api/kernel_error.hpp"
 #include "kernels/make_backend.hpp"
+#include "pipeline/calibration/prepare_rows.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/generation.hpp"
 #include "pipeline/checkpoint/run_lock.hpp"
@@ -143,9 +144,23 @@ std::string match_work_folder(const checkpoint::WorkFolder& work, const RunArgum
   return match.in_force.hex();
 }
 
-// The work folder, ready for this run; returns the fingerprint's hash on all ranks.
-std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfig& config,
-                                const RunArguments& arguments, const stages::SourceModel& model) {
+// Text and other sources become a token file in the work folder, made by root; from there on the
+// run is one from tokens. To be called with the folder's lock held.
+config::RunConfig with_token_file(comm::Communicator& comm, const config::RunConfig& asked) {
+  std::string file;
+  comm::on_root(comm, [&] {
+    file = calibration::prepare_rows(asked, checkpoint::WorkFolder(asked.work.dir)).string();
+  });
+  config::RunConfig config = asked;
+  config.calibration.tokens = comm::broadcast_text(comm, std::move(file));
+  return config;
+}
+
+// The work folder, ready for this run; returns the fingerprint's hash on all ranks. `asked` is the
+// job as the user gave it.
+std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfig& asked,
+                                const config::RunConfig& config, const RunArguments& arguments,
+                                const stages::SourceModel& model) {
   const auto file_hashes = stages::hash_model(comm, model.folder);
   std::string hash;
   comm::on_root(comm, [&] {
@@ -153,7 +168,7 @@ std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfi
     hash = match_work_folder(work, arguments, stages::fingerprint_run(config, model, file_hashes));
     work.remove_temporaries();
     checkpoint::remove_uncommitted_generations(work.hidden_states());
-    checkpoint::write_durably(work.resolved_config(), config::resolved_text(config));
+    checkpoint::write_durably(work.resolved_config(), config::resolved_text(asked));
   });
   return comm::broadcast_text(comm, std::move(hash));
 }
@@ -247,23 +262,30 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   comm::ObservedCommunicator comm(launched, activity);
   std::optional<double> limit;
   comm::on_all(comm, [&] { limit = time_limit(arguments); });
-  const config::RunConfig config = agree_on_config(comm, arguments);
+  const config::RunConfig asked = agree_on_config(comm, arguments);
+  config::RunConfig config = asked;
   control::RunControl control(comm, {static_cast<double>(config.checkpoint.every_s), limit});
   const auto model = open_model(comm, config);
   std::optional<formats::TokenStream> tokens;
-  comm::on_all(comm, [&] {
+  const auto open_tokens = [&] {
     tokens.emplace(config.calibration.tokens);
     tokens->require_rows(config.calibration.rows, config.calibration.length);
-  });
+  };
+  const bool has_tokens = !asked.calibration.tokens.empty();
+  if (has_tokens) comm::on_all(comm, open_tokens);
   std::string reason;
   const auto backend = open_backend(comm, config.device, reason);
   faults::reach(faults::Point::inputs_opened);
 
   Locks locks;
   comm::on_root(comm, [&] { take_locks(config, arguments.last, locks); });
+  if (!has_tokens) {
+    config = with_token_file(comm, asked);
+    comm::on_all(comm, open_tokens);
+  }
   const checkpoint::WorkFolder work(config.work.dir);
   const control::Watchdog watchdog(activity, watchdog_options(comm, work, arguments, locks));
-  std::string fingerprint = prepare_work_folder(comm, config, arguments, *model);
+  std::string fingerprint = prepare_work_folder(comm, asked, config, arguments, *model);
   faults::reach(faults::Point::work_opened);
 
   report::Log log({.enabled = comm.is_root()});
