@@ -1,8 +1,6 @@
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <optional>
 
@@ -11,10 +9,10 @@
 #include "pipeline/calibration/prepare_rows.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/generation.hpp"
-#include "pipeline/checkpoint/run_lock.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/comm/observed_communicator.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/job_locks.hpp"
 #include "pipeline/control/time_limit.hpp"
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/faults/fault_point.hpp"
@@ -79,46 +77,6 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
   settings.scale_rounding = config.scale_rounding == "reader" ? kernels::ScaleRounding::reader
                                                               : kernels::ScaleRounding::exl2_2023;
   return settings;
-}
-
-// What root holds while the job runs, so that no other job comes into its folders.
-struct Locks {
-  std::optional<checkpoint::RunLock> work, output;
-
-  // A complaint where another job has one of them by now.
-  std::string touch() const {
-    for (const auto* lock : {&work, &output}) {
-      if (!*lock) continue;
-      const std::string complaint = (*lock)->touch();
-      if (!complaint.empty()) return complaint;
-    }
-    return {};
-  }
-};
-
-void take_locks(const config::RunConfig& config, LastStage last, Locks& locks) {
-  const auto say = [](const checkpoint::RunLock& lock) {
-    if (!lock.takeover().empty()) fmt::print(stderr, "shardquant: {}\n", lock.takeover());
-  };
-  const auto work = checkpoint::WorkFolder::create(config.work.dir);
-  locks.work.emplace(work.lock());
-  say(*locks.work);
-  if (last == LastStage::measure) return;
-  // Beside the output folder, which is to hold the model alone and appear when there is one.
-  const std::filesystem::path& output = config.output.dir;
-  std::error_code error;
-  std::filesystem::create_directories(output.parent_path(), error);
-  if (error) {
-    fail(error == std::errc::permission_denied ? ExitCode::no_permission : ExitCode::cannot_create,
-         "{}: cannot create the folder of the output: {}", output.parent_path().string(),
-         error.message());
-  }
-  if (std::filesystem::exists(output) && ::access(output.c_str(), W_OK | X_OK) != 0) {
-    fail(errno == EROFS ? ExitCode::cannot_create : ExitCode::no_permission,
-         "{}: the output folder cannot be written to: {}", output.string(), std::strerror(errno));
-  }
-  locks.output.emplace(output.parent_path() / ('.' + output.filename().string() + ".lock"));
-  say(*locks.output);
 }
 
 // Ties the work folder to this run; returns the hash of the fingerprint that its state carries.
@@ -219,7 +177,7 @@ void end_stalled_job(comm::Communicator& comm, const std::string& complaint) {
 
 control::Watchdog::Options watchdog_options(comm::Communicator& comm,
                                             const checkpoint::WorkFolder& work,
-                                            const RunArguments& arguments, const Locks& locks) {
+                                            const RunArguments& arguments, const JobLocks& locks) {
   control::Watchdog::Options options;
   options.folder = work.heartbeats();
   options.rank = comm.rank();
@@ -245,6 +203,14 @@ void open_event_log(const std::filesystem::path& path, const std::string& run,
     fmt::print(stderr, "shardquant: warning: {}; kept as {}\n", failure.what(),
                checkpoint::set_aside_damaged(path).filename().string());
     events.emplace(path, run);
+  }
+}
+
+// What ended the run is told in any case, also where the log has no room for it.
+void record_end(report::EventLog& events, ExitCode code) {
+  try {
+    events.write("run_end", "end", {{"exit_code", static_cast<int>(code)}});
+  } catch (const Failure&) {
   }
 }
 
@@ -277,8 +243,8 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   const auto backend = open_backend(comm, config.device, reason);
   faults::reach(faults::Point::inputs_opened);
 
-  Locks locks;
-  comm::on_root(comm, [&] { take_locks(config, arguments.last, locks); });
+  JobLocks locks;
+  comm::on_root(comm, [&] { locks.take(config, arguments.last == LastStage::quantize); });
   if (!has_tokens) {
     config = with_token_file(comm, asked);
     comm::on_all(comm, open_tokens);
@@ -317,7 +283,7 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
     stages::run_pipeline(context, arguments.last == LastStage::measure);
     report_end(context);
   } catch (const Failure& failure) {
-    events->write("run_end", "end", {{"exit_code", static_cast<int>(failure.code())}});
+    record_end(*events, failure.code());
     throw;
   }
 }
