@@ -26,7 +26,7 @@ constexpr std::uint32_t kMostSteps = 1u << 26;
 constexpr std::uint32_t kGrowth = 4;
 // Processor time: of one match, and of all of them beside what their number allows.
 constexpr double kMostMatchSeconds = 0.5;
-constexpr double kSpareSeconds = 1.0;
+constexpr double kSpareSeconds = 0.5;
 constexpr double kSecondsPerMatch = 10e-6;
 constexpr std::int64_t kSampling = 64;  // of so many matches the time of one is taken
 
