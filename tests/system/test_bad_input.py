@@ -364,6 +364,11 @@ def setting_cases(text, reference):
             yield f"{path}: a {name}", with_setting(text, path, value)
         if takes == "a path":
             continue
+        longest = re.match(r"a text of at most (\d+) bytes", takes)
+        if longest:
+            too_long = "x" * (int(longest[1]) + 1)
+            yield f"{path}: too long", with_setting(text, path, too_long)
+            continue
         yield f"{path}: quoted or a word", with_setting(text, path, "'1'")
         yield f"{path}: true", with_setting(text, path, "true")
         numbers = re.search(r"from (\S+) to (\S+)", takes)
