@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "pipeline/comm/local_communicator.hpp"
 #include "pipeline/control/run_control.hpp"
 
@@ -60,6 +64,25 @@ TEST(RunControl, ASignalHeldBackIsNotLost) {
     ::raise(SIGUSR1);
     catch_stop_signals();
     return signal_wish() == SignalWish::stop;
+  });
+}
+
+TEST(RunControl, ASignalTakenByAnotherThreadIsHeldForTheMainOne) {
+  in_own_process([] {
+    std::atomic<bool> started = false, done = false;
+    std::thread other([&] {
+      started = true;
+      while (!done) std::this_thread::yield();
+    });
+    while (!started) std::this_thread::yield();
+    hold_stop_signals();
+    ::pthread_kill(other.native_handle(), SIGUSR1);
+    const bool early = signal_wish() != SignalWish::none;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    done = true;
+    other.join();
+    catch_stop_signals();
+    return !early && signal_wish() == SignalWish::stop;
   });
 }
 
