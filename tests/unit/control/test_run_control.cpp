@@ -11,8 +11,6 @@
 namespace shardquant::control {
 namespace {
 
-using Decision = RunControl::Decision;
-
 // Signals leave their mark on the process, so every case has one of its own.
 template <class Case>
 void in_own_process(Case run) {
@@ -28,7 +26,7 @@ TEST(RunControl, GoesOnWhileNothingIsAsked) {
   in_own_process([] {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, std::nullopt});
-    return !control.should_stop() && control.agree() == Decision::go_on;
+    return !control.should_stop() && control.agree() == SignalWish::none;
   });
 }
 
@@ -37,13 +35,14 @@ TEST(RunControl, StopsForUsr1WithACheckpointAndForTermWithout) {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, std::nullopt});
     ::raise(SIGUSR1);
-    return control.should_stop() && control.agree() == Decision::stop && !control.must_hurry();
+    return control.should_stop() && control.agree() == SignalWish::stop && !control.must_hurry();
   });
   in_own_process([] {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, std::nullopt});
     ::raise(SIGTERM);
-    return control.should_stop() && control.agree() == Decision::stop_fast && control.must_hurry();
+    return control.should_stop() && control.agree() == SignalWish::stop_fast &&
+           control.must_hurry();
   });
 }
 
@@ -52,9 +51,9 @@ TEST(RunControl, Usr2IsOneCheckpointAndNoStop) {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, std::nullopt});
     ::raise(SIGUSR2);
-    if (control.should_stop() || control.agree() != Decision::checkpoint) return false;
+    if (control.should_stop() || control.agree() != SignalWish::checkpoint) return false;
     control.note_checkpoint(0.1);
-    return control.agree() == Decision::go_on;
+    return control.agree() == SignalWish::none;
   });
 }
 
@@ -112,7 +111,7 @@ TEST(RunControl, LeavesWithTryAgainAndTheReason) {
   in_own_process([] {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, 1e-9});
-    if (!control.should_stop() || control.agree() != Decision::stop) return false;
+    if (!control.should_stop() || control.agree() != SignalWish::stop) return false;
     try {
       control.leave("before block 3");
     } catch (const comm::SharedFailure& failure) {
@@ -128,7 +127,7 @@ TEST(RunControl, ACheckpointIsDueByItsInterval) {
   in_own_process([] {
     comm::LocalCommunicator comm;
     RunControl control(comm, {0.0, std::nullopt});
-    return control.agree() == Decision::checkpoint && !control.should_stop();
+    return control.agree() == SignalWish::checkpoint && !control.should_stop();
   });
 }
 
