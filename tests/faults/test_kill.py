@@ -2,7 +2,7 @@
 """CKPT-KILL: SIGKILL to all ranks at random moments, resumed each time; bytes as undisturbed."""
 import time
 
-from fault_lab import DONE, OWN_ARGUMENTS, Lab, die, kill_all, seeded
+from fault_lab import OWN_ARGUMENTS, Lab, die, kill_all, seeded
 
 RANKS = 2
 single_kills, repeated_runs, kills_of_each = (int(a) for a in OWN_ARGUMENTS)

@@ -109,7 +109,7 @@ def test_malformed(jobs, good, factor):
         shard.write_bytes(content)
         refused(number)
 
-    model = jobs.copy(good, "model")
+    jobs.copy(good, "model")
     shard.write_bytes(struct.pack("<Q", 100_000_001) + b"{")
     os.truncate(shard, 100_000_001 + 8)
     refused(7)
