@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a bare Debian 12 lacks to build, run and test shardquant. Does nothing when all is there.
+# Usage: scripts/install_debian.sh [--slurm]   (--slurm: also what the tests of label slurm need)
 set -euo pipefail
 
 packages=(
@@ -9,8 +10,16 @@ packages=(
   libfmt-dev nlohmann-json3-dev libcli11-dev libxxhash-dev
   libsentencepiece-dev libpcre2-dev libicu-dev
   libgtest-dev libgmock-dev libbenchmark-dev
-  python3 strace
+  python3 strace shellcheck
 )
+case "${1:-}" in
+  '') ;;
+  --slurm) packages+=(slurm-wlm munge iproute2) ;;
+  *)
+    echo "usage: scripts/install_debian.sh [--slurm]" >&2
+    exit 64
+    ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do
