@@ -40,6 +40,8 @@ void add_run(CLI::App& app, const std::string& name, const std::string& text, La
       ->check(CLI::Range(0.0, 86400.0));
   command->add_flag("--accept-build-change", arguments->accept_build_change,
                     "Go on from the state of another build of this program");
+  command->add_flag("--start-anyway", arguments->start_anyway,
+                    "Only warn where memory or disk seem not to be enough");
   command->callback([arguments, &action] {
     action = [arguments](comm::Communicator& comm) { run_job(comm, *arguments); };
   });

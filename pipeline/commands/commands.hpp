@@ -20,6 +20,7 @@ struct RunArguments {
   std::string max_time = "auto";   ///< see control::read_time_limit
   double stall_timeout_s = 300.0;  ///< 0: no watchdog
   bool accept_build_change = false;
+  bool start_anyway = false;  ///< what the start check finds too small is told as a warning
 };
 
 /// run, measure, quantize: calibrate, measure, allocate, quantize, write. Reuses what the work

@@ -11,6 +11,7 @@
 #include "pipeline/checkpoint/generation.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/comm/observed_communicator.hpp"
+#include "pipeline/commands/check_job.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/commands/job_locks.hpp"
 #include "pipeline/control/time_limit.hpp"
@@ -47,6 +48,10 @@ std::unique_ptr<stages::SourceModel> open_model(comm::Communicator& comm,
     model::require_quantizable(model->description, model->layout);
   });
   return model;
+}
+
+stages::Slices slices_of(const config::RunConfig& config) {
+  return {config.calibration.rows, config.calibration.slice_rows, config.calibration.length};
 }
 
 std::unique_ptr<kernels::Backend> open_backend(comm::Communicator& comm,
@@ -131,15 +136,16 @@ std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfi
   return comm::broadcast_text(comm, std::move(hash));
 }
 
-stages::MemoryPlan memory_of(const stages::RunContext& context) {
-  return stages::plan_memory(context.model, context.slices, context.comm.size(),
-                             static_cast<int>(context.config.device.threads),
-                             context.config.measure.err_norm == "row_mean");
+stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::SourceModel& model,
+                             int ranks) {
+  return stages::plan_memory(model, slices_of(config), ranks,
+                             static_cast<int>(config.device.threads),
+                             config.measure.err_norm == "row_mean");
 }
 
-void report_start(const stages::RunContext& context, const std::string& reason) {
+void report_start(const stages::RunContext& context, const stages::MemoryPlan& memory,
+                  const std::string& reason) {
   const model::ModelDescription& model = context.model.description;
-  const stages::MemoryPlan memory = memory_of(context);
   context.log.line("start",
                    fmt::format("{} {}: {} blocks, hidden {}, ffn {}, {} weights in them",
                                model::family_name(model.family), context.config.model.path.string(),
@@ -226,6 +232,7 @@ void report_restart(const stages::RunContext& context) {
 void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   comm::Activity activity;
   comm::ObservedCommunicator comm(launched, activity);
+  require_same_call(comm, arguments);
   std::optional<double> limit;
   comm::on_all(comm, [&] { limit = time_limit(arguments); });
   const config::RunConfig asked = agree_on_config(comm, arguments);
@@ -241,6 +248,9 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   if (has_tokens) comm::on_all(comm, open_tokens);
   std::string reason;
   const auto backend = open_backend(comm, config.device, reason);
+  report::Log log({.enabled = comm.is_root()});
+  const stages::MemoryPlan memory = memory_of(config, *model, comm.size());
+  check_job(comm, arguments, {config, *model, *backend, memory.bytes()}, log);
   faults::reach(faults::Point::inputs_opened);
 
   JobLocks locks;
@@ -254,7 +264,6 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   std::string fingerprint = prepare_work_folder(comm, asked, config, arguments, *model);
   faults::reach(faults::Point::work_opened);
 
-  report::Log log({.enabled = comm.is_root()});
   std::optional<report::EventLog> events;
   comm::on_all(comm, [&] {
     if (comm.is_root()) {
@@ -263,22 +272,21 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
       events.emplace();
     }
   });
-  const stages::RunContext context{
-      comm,
-      *backend,
-      config,
-      *model,
-      *tokens,
-      work,
-      log,
-      *events,
-      control,
-      std::move(fingerprint),
-      {config.calibration.rows, config.calibration.slice_rows, config.calibration.length},
-      quantizer_settings(config.quantizer),
-      kernels::exl2_2023_options()};
+  const stages::RunContext context{comm,
+                                   *backend,
+                                   config,
+                                   *model,
+                                   *tokens,
+                                   work,
+                                   log,
+                                   *events,
+                                   control,
+                                   std::move(fingerprint),
+                                   slices_of(config),
+                                   quantizer_settings(config.quantizer),
+                                   kernels::exl2_2023_options()};
   report_restart(context);
-  if (comm.is_root()) report_start(context, reason);
+  if (comm.is_root()) report_start(context, memory, reason);
   try {
     stages::run_pipeline(context, arguments.last == LastStage::measure);
     report_end(context);

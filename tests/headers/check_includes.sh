@@ -46,7 +46,7 @@ find kernels solver pipeline -type f \
       }
     }
     BEGIN {
-      posix = "^(unistd|fcntl|dirent|signal|stdio|sys/[a-z]+)\\.h$"
+      posix = "^(unistd|fcntl|dirent|sched|signal|stdio|sys/[a-z]+)\\.h$"
       while ((getline text < rules) > 0) {
         if (text ~ /^[ \t]*(#|$)/) continue
         if (split(text, part, "|") != 4) { print rules ": bad rule: " text; exit 2 }

@@ -1,0 +1,82 @@
+#include "pipeline/commands/check_job.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "pipeline/checkpoint/build_identity.hpp"
+#include "pipeline/comm/launch_environment.hpp"
+#include "pipeline/commands/rank_facts.hpp"
+#include "pipeline/commands/start_check.hpp"
+#include "pipeline/failure.hpp"
+#include "pipeline/stages/disk_plan.hpp"
+
+namespace shardquant::commands {
+
+namespace {
+
+std::string call_text(const RunArguments& arguments) {
+  std::string text = arguments.last == LastStage::measure ? "measure" : "run";
+  text += ' ' + arguments.job_file;
+  for (const std::string& setting : arguments.overrides) text += " -s " + setting;
+  text += fmt::format(" --resume {} --max-time {} --collective-timeout {}", arguments.resume,
+                      arguments.max_time, arguments.stall_timeout_s);
+  if (arguments.accept_build_change) text += " --accept-build-change";
+  if (arguments.start_anyway) text += " --start-anyway";
+  return text;
+}
+
+std::vector<DiskNeed> disk_needs(const OpenedJob& job, LastStage last) {
+  const stages::DiskPlan plan =
+      stages::plan_disk(job.model.description, job.model.layout, job.config);
+  const auto need = [](const char* setting, const std::filesystem::path& folder,
+                       std::int64_t bytes) {
+    const std::int64_t more = bytes - stages::bytes_in(folder);
+    return disk_need(setting, folder, std::max<std::int64_t>(more, 0));
+  };
+  std::vector<DiskNeed> needs{need("work.dir", job.config.work.dir, plan.work())};
+  if (last == LastStage::quantize) {
+    needs.push_back(need("output.dir", job.config.output.dir, plan.output));
+  }
+  return needs;
+}
+
+}  // namespace
+
+void require_same_call(comm::Communicator& comm, const RunArguments& arguments) {
+  require_same_program(comm, checkpoint::build_identity(), call_text(arguments));
+}
+
+void check_job(comm::Communicator& comm, const RunArguments& arguments, const OpenedJob& job,
+               report::Log& log) {
+  RankFacts mine = local_facts();
+  mine.device = job.backend.description();
+  mine.threads = job.config.device.threads;
+  mine.memory_needed = job.memory_needed;
+  StartFacts facts;
+  facts.ranks = gather_facts(comm, mine);
+  comm::on_root(comm, [&] {
+    const auto launch =
+        comm::LaunchEnvironment::read([](const char* variable) { return std::getenv(variable); });
+    facts.launched = launch.ranks;
+    facts.disks = disk_needs(job, arguments.last);
+    const StartReport report = judge_start(facts);
+    for (const std::string& line : report.lines) log.line("check", line);
+    if (!report.complaints.empty()) {
+      fail(ExitCode::unavailable, "{}", fmt::join(report.complaints, "; "));
+    }
+    if (!report.shortages.empty() && !arguments.start_anyway) {
+      fail(ExitCode::unavailable, "{}; or start all the same with --start-anyway",
+           fmt::join(report.shortages, "; "));
+    }
+    for (const std::string& shortage : report.shortages) {
+      log.line("check", "warning: " + shortage);
+    }
+  });
+}
+
+}  // namespace shardquant::commands
