@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "pipeline/checkpoint/build_identity.hpp"
+#include "pipeline/checkpoint/work_folder.hpp"
 #include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/commands/rank_facts.hpp"
 #include "pipeline/commands/start_check.hpp"
@@ -30,17 +32,21 @@ std::string call_text(const RunArguments& arguments) {
   return text;
 }
 
+// What is still to be written of so many bytes, where a folder holds some of them already.
+std::int64_t still_to_write(std::int64_t bytes, const std::filesystem::path& folder) {
+  return std::max<std::int64_t>(bytes - stages::bytes_in(folder), 0);
+}
+
 std::vector<DiskNeed> disk_needs(const OpenedJob& job, LastStage last) {
   const stages::DiskPlan plan =
       stages::plan_disk(job.model.description, job.model.layout, job.config);
-  const auto need = [](const char* setting, const std::filesystem::path& folder,
-                       std::int64_t bytes) {
-    const std::int64_t more = bytes - stages::bytes_in(folder);
-    return disk_need(setting, folder, std::max<std::int64_t>(more, 0));
-  };
-  std::vector<DiskNeed> needs{need("work.dir", job.config.work.dir, plan.work())};
+  const checkpoint::WorkFolder work(job.config.work.dir);
+  const std::int64_t state = still_to_write(plan.hessians, work.hessian("any").parent_path()) +
+                             still_to_write(plan.hidden_states, work.hidden_states());
+  std::vector<DiskNeed> needs{disk_need("work.dir", work.path(), state)};
   if (last == LastStage::quantize) {
-    needs.push_back(need("output.dir", job.config.output.dir, plan.output));
+    const std::filesystem::path& output = job.config.output.dir;
+    needs.push_back(disk_need("output.dir", output, still_to_write(plan.output, output)));
   }
   return needs;
 }

@@ -79,8 +79,9 @@ with Lab(layers=4) as lab:
     plain.must_finish()
     want = plain.sum()
 
-    # What the program sees itself in SLURM_JOB_END_TIME; and Slurm's signal, without that.
-    limit = Struck(lab, "quantize_one_node.sbatch", ONE_MINUTE, "--signal=B:USR1@1", **LONG)
+    # What the program sees itself in SLURM_JOB_END_TIME, with a signal that does nothing; and the
+    # signal of the script, which Slurm may send half a minute early, without that.
+    limit = Struck(lab, "quantize_one_node.sbatch", ONE_MINUTE, "--signal=B:URG@1", **LONG)
     signalled = Struck(lab, "quantize_one_node.sbatch", ONE_MINUTE, "--signal=B:USR1@10", **LONG,
                        SLURM_JOB_END_TIME="1")
     by_hand = Struck(lab, "quantize_one_node.sbatch", **SHORT)
