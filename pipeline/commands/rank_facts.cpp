@@ -1,6 +1,7 @@
 #include "pipeline/commands/rank_facts.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -25,8 +26,10 @@ std::vector<std::string> gather_text(comm::Communicator& comm, std::string_view 
 }
 
 std::string facts_text(const RankFacts& facts) {
-  return fmt::format("{}\n{}\n{}\n{} {} {} {}\n", facts.host, facts.device, facts.device_identity,
-                     facts.threads, facts.processors, facts.memory_needed, facts.memory_available);
+  return fmt::format("{}\n{}\n{}\n{} {} {} {} {}\n", facts.host, facts.device,
+                     facts.device_identity, facts.threads, facts.memory_needed,
+                     facts.memory_available, facts.processors.size(),
+                     fmt::join(facts.processors, " "));
 }
 
 RankFacts parse_facts(const std::string& text) {
@@ -35,7 +38,11 @@ RankFacts parse_facts(const std::string& text) {
   std::getline(stream, facts.host);
   std::getline(stream, facts.device);
   std::getline(stream, facts.device_identity);
-  stream >> facts.threads >> facts.processors >> facts.memory_needed >> facts.memory_available;
+  std::size_t processors = 0;
+  stream >> facts.threads >> facts.memory_needed >> facts.memory_available >> processors;
+  for (int number = 0; facts.processors.size() < processors && stream >> number;) {
+    facts.processors.insert(number);
+  }
   if (!stream) {
     fail(ExitCode::unavailable, "the network or MPI changes messages: a rank sent \"{}\"", text);
   }
@@ -50,7 +57,11 @@ RankFacts local_facts() {
   if (::gethostname(name.data(), name.size() - 1) == 0) facts.host = name.data();
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) facts.processors = CPU_COUNT(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (int number = 0; number < CPU_SETSIZE; ++number) {
+      if (CPU_ISSET(number, &set)) facts.processors.insert(number);
+    }
+  }
   facts.memory_available = report::available_host_bytes();
   return facts;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@ struct RankFacts {
   std::string device;              ///< what it computes with: kind, vector units, libraries
   std::string device_identity;     ///< of a device that is for one rank alone; empty: it has none
   std::int64_t threads = 1;        ///< that it will compute with
-  std::int64_t processors = 0;     ///< that it may run on; 0: unknown
+  std::set<int> processors;        ///< of its host, that it may run on; empty: unknown
   std::int64_t memory_needed = 0;  ///< bytes at most
   std::int64_t memory_available = 0;  ///< bytes, to all ranks of its host together; 0: unknown
 

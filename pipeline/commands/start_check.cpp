@@ -22,7 +22,9 @@ using report::bytes_text;
 
 // The ranks of one host, taken together.
 struct Host {
-  std::int64_t ranks = 0, threads = 0, processors = 0;
+  std::int64_t ranks = 0, threads = 0;
+  std::set<int> processors;  // of all its ranks
+  bool crowded_rank = false;
   std::int64_t memory_needed = 0, memory_available = 0;
   std::set<std::string> devices, identities;
   std::string shared_device;  // that two ranks have
@@ -39,7 +41,8 @@ Hosts by_host(const std::vector<RankFacts>& ranks) {
     const bool first = host.ranks == 0;
     host.ranks += 1;
     host.threads += rank.threads;
-    host.processors = std::max(host.processors, rank.processors);
+    host.processors.insert(rank.processors.begin(), rank.processors.end());
+    host.crowded_rank |= !rank.processors.empty() && rank.threads > std::ssize(rank.processors);
     host.memory_needed += rank.memory_needed;
     host.memory_available =
         first ? rank.memory_available : std::min(host.memory_available, rank.memory_available);
@@ -64,7 +67,7 @@ void describe_devices(const Hosts& hosts, StartReport& report) {
   std::map<std::string, std::vector<std::string>> alike;
   for (const auto& [name, host] : hosts) {
     alike[fmt::format("{} rank(s), {} thread(s), {} processor(s), {}", host.ranks, host.threads,
-                      host.processors, fmt::join(host.devices, " and "))]
+                      host.processors.size(), fmt::join(host.devices, " and "))]
         .push_back(name);
   }
   for (const auto& [text, names] : alike) {
@@ -84,10 +87,10 @@ void judge_devices(const Hosts& hosts, StartReport& report) {
                       "devices, by srun with --gpu-bind=none",
                       name, host.shared_device));
     }
+    const bool crowded_host =
+        !host.processors.empty() && host.threads > std::ssize(host.processors);
     const bool computes_itself = host.identities.empty();
-    if (computes_itself && host.processors > 0 && host.threads > host.processors) {
-      crowded.push_back(name);
-    }
+    if (computes_itself && (host.crowded_rank || crowded_host)) crowded.push_back(name);
   }
   if (kinds.size() > 1) {
     report.lines.push_back(

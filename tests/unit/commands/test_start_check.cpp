@@ -59,7 +59,7 @@ RankFacts facts_of(const std::string& host) {
   facts.host = host;
   facts.device = "cpu (AVX2, 2 threads)";
   facts.threads = 2;
-  facts.processors = 8;
+  facts.processors = {0, 1, 2, 3, 4, 5, 6, 7};
   facts.memory_needed = 3 * kGiB;
   facts.memory_available = 16 * kGiB;
   return facts;
@@ -100,7 +100,7 @@ TEST(RankFacts, OfAnotherFormAreRefused) {
 TEST(RankFacts, OfThisMachine) {
   const RankFacts facts = local_facts();
   EXPECT_FALSE(facts.host.empty());
-  EXPECT_GT(facts.processors, 0);
+  EXPECT_FALSE(facts.processors.empty());
   EXPECT_GT(facts.memory_available, 0);
 }
 
@@ -176,14 +176,21 @@ TEST(StartCheck, RefusesADeviceThatTwoRanksOfAHostHave) {
 }
 
 TEST(StartCheck, WarnsOfMoreThreadsThanProcessors) {
-  RankFacts facts = facts_of("n1");
-  facts.processors = 3;
-  const StartReport report = judge_start(job_of({facts, facts}));
-  EXPECT_THAT(report.complaints, IsEmpty());
-  EXPECT_THAT(report.lines, Contains(AllOf(HasSubstr("warning: n1: more threads"),
-                                           HasSubstr("SRUN_CPUS_PER_TASK"))));
-  facts.processors = 0;  // unknown
-  EXPECT_THAT(judge_start(job_of({facts, facts})).lines, Not(Contains(HasSubstr("warning"))));
+  const auto warns = [](std::set<int> first, std::set<int> second) {
+    RankFacts ranks[] = {facts_of("n1"), facts_of("n1")};  // of two threads each
+    ranks[0].processors = std::move(first);
+    ranks[1].processors = std::move(second);
+    const StartReport report = judge_start(job_of({ranks[0], ranks[1]}));
+    EXPECT_THAT(report.complaints, IsEmpty());
+    return testing::Value(report.lines,
+                          Contains(AllOf(HasSubstr("warning: n1: more threads than processors"),
+                                         HasSubstr("SRUN_CPUS_PER_TASK"))));
+  };
+  EXPECT_FALSE(warns({0, 1}, {2, 3}));  // bound to processors of their own
+  EXPECT_FALSE(warns({0, 1, 2, 3}, {0, 1, 2, 3}));
+  EXPECT_TRUE(warns({0, 1, 2}, {0, 1, 2}));
+  EXPECT_TRUE(warns({0, 1, 2, 3, 4, 5}, {6}));  // the threads of one on one processor
+  EXPECT_FALSE(warns({}, {}));                  // unknown
 }
 
 TEST(StartCheck, WarnsOfRanksThatRoundDifferently) {
