@@ -5,12 +5,14 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <sstream>
 #include <string_view>
 
 #include "pipeline/failure.hpp"
+#include "pipeline/report/cgroup_memory.hpp"
 #include "pipeline/report/memory.hpp"
 
 namespace shardquant::commands {
@@ -63,6 +65,10 @@ RankFacts local_facts() {
     }
   }
   facts.memory_available = report::available_host_bytes();
+  const std::int64_t of_groups = report::cgroup_available_bytes();
+  if (of_groups >= 0 && (facts.memory_available == 0 || of_groups < facts.memory_available)) {
+    facts.memory_available = std::max<std::int64_t>(of_groups, 1);  // 0 would mean: unknown
+  }
   return facts;
 }
 

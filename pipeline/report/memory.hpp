@@ -17,7 +17,8 @@ std::int64_t peak_resident_bytes();
 bool reset_peak_resident();
 
 /// Bytes that programs may still take on this machine without swapping (MemAvailable of
-/// /proc/meminfo); 0 where the system hides it. Limits of a container or a job are not seen.
+/// /proc/meminfo); 0 where the system hides it. Limits of a container or a job:
+/// cgroup_memory.hpp.
 std::int64_t available_host_bytes();
 
 /// "1.52 GiB", "512 B": three digits and a binary unit.
