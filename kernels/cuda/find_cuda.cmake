@@ -1,0 +1,33 @@
+# Sets SHARDQUANT_BUILDS_CUDA. SHARDQUANT_WITH_CUDA: ON needs a CUDA compiler, OFF builds without,
+# AUTO takes one where it is found. A sanitizer cannot see into the module, so AUTO leaves it out
+# there; tests/support/cuda_standin has its code under sanitizers.
+set(SHARDQUANT_BUILDS_CUDA OFF)
+set(SHARDQUANT_MODULE_FOLDER ${PROJECT_BINARY_DIR}/pipeline)  # beside the program, which looks there
+if(NOT SHARDQUANT_WITH_CUDA MATCHES "^(ON|OFF|AUTO)$")
+  message(FATAL_ERROR "SHARDQUANT_WITH_CUDA is ${SHARDQUANT_WITH_CUDA}; it takes ON, OFF or AUTO")
+endif()
+if(SHARDQUANT_WITH_CUDA STREQUAL "ON" OR (SHARDQUANT_WITH_CUDA STREQUAL "AUTO" AND NOT SHARDQUANT_SANITIZERS))
+  # check_language looks in PATH only.
+  find_program(SHARDQUANT_NVCC nvcc HINTS ENV CUDACXX ENV CUDA_HOME ENV CUDA_PATH
+    PATHS /usr/local/cuda PATH_SUFFIXES bin)
+  mark_as_advanced(SHARDQUANT_NVCC)
+  if(SHARDQUANT_NVCC AND NOT CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_COMPILER ${SHARDQUANT_NVCC})
+  endif()
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 120 CACHE STRING "GPU architectures" FORCE)
+    endif()
+    enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    set(SHARDQUANT_BUILDS_CUDA ON)
+    message(STATUS "CUDA module: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
+  elseif(SHARDQUANT_WITH_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "SHARDQUANT_WITH_CUDA is ON, but no nvcc was found in PATH, CUDA_HOME or /usr/local/cuda")
+  else()
+    message(STATUS "CUDA module: left out, no nvcc found")
+  endif()
+endif()
