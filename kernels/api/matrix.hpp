@@ -22,9 +22,9 @@ struct BasicMatrixView {
   BasicMatrixView row_range(std::int64_t first, std::int64_t count) const {
     return {row(first), count, cols, stride};
   }
-  constexpr operator BasicMatrixView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
+  template <class U>
+    requires(std::is_same_v<U, const T> && !std::is_same_v<U, T>)
+  constexpr operator BasicMatrixView<U>() const {
     return {data, rows, cols, stride};
   }
 };
