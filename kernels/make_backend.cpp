@@ -33,8 +33,8 @@ const cuda::CudaModule& load_module() {
   if (library == nullptr) {
     throw BackendUnavailable(std::string("CUDA back end cannot be loaded: ") + dlerror());
   }
-  const auto entry = reinterpret_cast<decltype(&shardquant_cuda_module)>(
-      dlsym(library, cuda::kCudaModuleSymbol));
+  const auto entry =
+      reinterpret_cast<decltype(&shardquant_cuda_module)>(dlsym(library, cuda::kCudaModuleSymbol));
   if (entry == nullptr || entry()->interface_version != cuda::kCudaInterfaceVersion) {
     throw BackendUnavailable(file.string() + " belongs to another version of this program");
   }

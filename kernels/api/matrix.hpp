@@ -23,8 +23,8 @@ struct BasicMatrixView {
     return {row(first), count, cols, stride};
   }
   template <class U>
-    requires(std::is_same_v<U, const T> && !std::is_same_v<U, T>)
-  constexpr operator BasicMatrixView<U>() const {
+  requires(std::is_same_v<U, const T> && !std::is_same_v<U, T>) constexpr
+  operator BasicMatrixView<U>() const {
     return {data, rows, cols, stride};
   }
 };

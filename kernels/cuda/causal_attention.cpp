@@ -51,10 +51,10 @@ void causal_attention(DeviceContext& context, ConstMatrixView q, ConstMatrixView
                             context.stream().get());
       for (std::int64_t member = 0; member < heads.family(); ++member) {
         SHARDQUANT_CUBLAS_TRY(cublasSgemmStridedBatched_64(
-            context.blas(), CUBLAS_OP_N, CUBLAS_OP_N, dim, queries, keys, &one,
-            v.row(row + oldest), v.stride, dim, scores.get() + member * head_scores, keys,
-            heads.family() * head_scores, &zero, out.row(row + from) + member * dim, out.stride,
-            heads.between_queries(), shape.kv_heads));
+            context.blas(), CUBLAS_OP_N, CUBLAS_OP_N, dim, queries, keys, &one, v.row(row + oldest),
+            v.stride, dim, scores.get() + member * head_scores, keys, heads.family() * head_scores,
+            &zero, out.row(row + from) + member * dim, out.stride, heads.between_queries(),
+            shape.kv_heads));
       }
     }
   }

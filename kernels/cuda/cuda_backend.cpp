@@ -60,19 +60,19 @@ void CudaBackend::upload(std::span<const float> host, MatrixView matrix) {
                      matrix.data);
     return;
   }
-  SHARDQUANT_CUDA_TRY(cudaMemcpy2DAsync(
-      matrix.data, row_bytes(matrix.stride), host.data(), row_bytes(matrix.cols),
-      row_bytes(matrix.cols), static_cast<std::size_t>(matrix.rows), cudaMemcpyHostToDevice,
-      stream()));
+  SHARDQUANT_CUDA_TRY(cudaMemcpy2DAsync(matrix.data, row_bytes(matrix.stride), host.data(),
+                                        row_bytes(matrix.cols), row_bytes(matrix.cols),
+                                        static_cast<std::size_t>(matrix.rows),
+                                        cudaMemcpyHostToDevice, stream()));
   context_->stream().synchronize();
 }
 
 void CudaBackend::download(ConstMatrixView matrix, std::span<float> host) {
   if (matrix.size() == 0) return;
-  SHARDQUANT_CUDA_TRY(cudaMemcpy2DAsync(
-      host.data(), row_bytes(matrix.cols), matrix.data, row_bytes(matrix.stride),
-      row_bytes(matrix.cols), static_cast<std::size_t>(matrix.rows), cudaMemcpyDeviceToHost,
-      stream()));
+  SHARDQUANT_CUDA_TRY(cudaMemcpy2DAsync(host.data(), row_bytes(matrix.cols), matrix.data,
+                                        row_bytes(matrix.stride), row_bytes(matrix.cols),
+                                        static_cast<std::size_t>(matrix.rows),
+                                        cudaMemcpyDeviceToHost, stream()));
   context_->stream().synchronize();
 }
 
@@ -136,9 +136,8 @@ std::int64_t CudaBackend::count_nonfinite(ConstMatrixView x, std::int64_t& first
   DeviceBuffer<std::int64_t> found(context_->memory(), 2 * kCountBlocks);
   launch_count_nonfinite(x, found.get(), found.get() + kCountBlocks, stream());
   std::vector<std::int64_t> host(2 * kCountBlocks);
-  SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(host.data(), found.get(),
-                                      host.size() * sizeof(std::int64_t), cudaMemcpyDeviceToHost,
-                                      stream()));
+  SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(host.data(), found.get(), host.size() * sizeof(std::int64_t),
+                                      cudaMemcpyDeviceToHost, stream()));
   context_->stream().synchronize();
   std::int64_t count = 0;
   for (int i = 0; i < kCountBlocks; ++i) count += host[static_cast<std::size_t>(i)];

@@ -37,9 +37,7 @@ class DeviceBuffer {
   DeviceBuffer() = default;
   /// @throws DeviceOutOfMemory
   DeviceBuffer(DeviceMemory& memory, std::int64_t count)
-      : memory_(&memory),
-        data_(static_cast<T*>(memory.allocate(bytes_of(count)))),
-        count_(count) {}
+      : memory_(&memory), data_(static_cast<T*>(memory.allocate(bytes_of(count)))), count_(count) {}
   DeviceBuffer(DeviceBuffer&& other) noexcept { swap(other); }
   DeviceBuffer& operator=(DeviceBuffer&& other) noexcept {
     DeviceBuffer taken(std::move(other));

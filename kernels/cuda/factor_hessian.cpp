@@ -132,8 +132,7 @@ HessianFactor factor_hessian(DeviceContext& context, Matrix hessian,
   launch_permute_symmetric(hessian, order.get(), permuted, context.stream().get());
   hessian = {};
 
-  std::vector<float> pivots =
-      factor_damped(context, permuted, diagonal, mean, settings, factor);
+  std::vector<float> pivots = factor_damped(context, permuted, diagonal, mean, settings, factor);
   std::reverse(pivots.begin(), pivots.end());
   const auto device_pivots = on_device<float>(context, pivots);
   launch_reverse_to_unit_factor(permuted, device_pivots.get(), context.stream().get());

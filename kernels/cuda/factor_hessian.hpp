@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/cuda/device_context.hpp"
 #include "kernels/api/quantizer_types.hpp"
+#include "kernels/cuda/device_context.hpp"
 
 namespace shardquant::kernels::cuda {
 

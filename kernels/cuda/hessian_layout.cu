@@ -37,7 +37,7 @@ __global__ void permute_symmetric_kernel(ConstMatrixView h, const std::int32_t* 
 
 // A tile below the diagonal becomes the transpose of its mirror image; a block per tile.
 __global__ void mirror_damped_kernel(MatrixView h, const float* diagonal, float damp) {
-  if (blockIdx.x > blockIdx.y) return;  // the whole block: no thread of it meets the barrier
+  if (blockIdx.x > blockIdx.y) return;   // the whole block: no thread of it meets the barrier
   float* tile = shared_memory<float>();  // [kTile][kTile + 1]
   const auto x = static_cast<int>(threadIdx.x);
   const std::int64_t row0 = static_cast<std::int64_t>(blockIdx.y) * kTile;  // of the lower tile

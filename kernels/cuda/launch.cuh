@@ -37,8 +37,7 @@ void launch(cudaStream_t stream, dim3 grid, dim3 block, std::int64_t shared_byte
   config.blockDim = block;
   config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
   config.stream = stream;
-  SHARDQUANT_CUDA_TRY(
-      cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
+  SHARDQUANT_CUDA_TRY(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
 }
 
 /// Blocks of `size` that cover `count`.

@@ -25,10 +25,10 @@ struct HalfProduct {
 
 void multiply_halves(DeviceContext& context, const HalfProduct& shape, const std::uint16_t* a,
                      const std::uint16_t* b, float beta, float* out) {
-  SHARDQUANT_CUBLAS_TRY(cublasGemmEx_64(
-      context.blas(), shape.op_a, shape.op_b, shape.m, shape.n, shape.k, &shape.alpha, a,
-      CUDA_R_16BF, shape.a_stride, b, CUDA_R_16BF, shape.b_stride, &beta, out, CUDA_R_32F,
-      shape.out_stride, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+  SHARDQUANT_CUBLAS_TRY(cublasGemmEx_64(context.blas(), shape.op_a, shape.op_b, shape.m, shape.n,
+                                        shape.k, &shape.alpha, a, CUDA_R_16BF, shape.a_stride, b,
+                                        CUDA_R_16BF, shape.b_stride, &beta, out, CUDA_R_32F,
+                                        shape.out_stride, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 }
 
 // out = beta out + alpha sum over pairs of pieces, smallest terms first. Pairs whose product is
@@ -69,8 +69,8 @@ void accumulate_hessian(DeviceContext& context, ConstMatrixView x, float scale,
   DeviceBuffer<float> diagonal(context.memory(), tile * tile);
   const auto product = [&](std::int64_t i, std::int64_t rows, std::int64_t j, std::int64_t cols,
                            float beta, float* out, std::int64_t stride) {
-    const HalfProduct shape{CUBLAS_OP_N,    CUBLAS_OP_T, cols, rows, x.rows, split_x.stride,
-                            split_x.stride, stride,      scale};
+    const HalfProduct shape{CUBLAS_OP_N,    CUBLAS_OP_T,    cols,   rows, x.rows,
+                            split_x.stride, split_x.stride, stride, scale};
     multiply_split(context, shape, split_x, j, split_x, i, beta, out);
   };
   for (std::int64_t i = 0; i < size; i += tile) {

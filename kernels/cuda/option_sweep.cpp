@@ -26,10 +26,10 @@ std::vector<float> shrink_factors(const QuantizerSettings& settings) {
 
 void check_groups(const std::vector<RowGroup>& groups) {
   for (const RowGroup& group : groups) {
-    const bool held = group.rows > 0 && group.rows <= kMaxGroupRows &&
-                      group.rows % kSlabRows == 0 && group.first_row % kSlabRows == 0 &&
-                      group.first_row / kBlockRows ==
-                          (group.first_row + group.rows - 1) / kBlockRows;
+    const bool held =
+        group.rows > 0 && group.rows <= kMaxGroupRows && group.rows % kSlabRows == 0 &&
+        group.first_row % kSlabRows == 0 &&
+        group.first_row / kBlockRows == (group.first_row + group.rows - 1) / kBlockRows;
     if (!held) {
       throw std::invalid_argument("CUDA back end: a group of " + std::to_string(group.rows) +
                                   " rows at row " + std::to_string(group.first_row) +
@@ -114,9 +114,9 @@ void OptionSweep::run(std::span<const std::vector<RowGroup>* const> options,
   const cudaStream_t stream = context_.stream().get();
   SHARDQUANT_CUDA_TRY(cudaMemsetAsync(
       errors_.get(), 0, static_cast<std::size_t>(errors_.count()) * sizeof(TileErrors), stream));
-  SHARDQUANT_CUDA_TRY(cudaMemsetAsync(
-      flushed_.get(), 0, static_cast<std::size_t>(flushed_.count()) * sizeof(std::int64_t),
-      stream));
+  SHARDQUANT_CUDA_TRY(
+      cudaMemsetAsync(flushed_.get(), 0,
+                      static_cast<std::size_t>(flushed_.count()) * sizeof(std::int64_t), stream));
   for (std::int64_t first = 0; first < weight_.rows; first += kBlockRows) {
     const std::int64_t stop = std::min(weight_.rows, first + kBlockRows);
     start_block(first, stop - first);
@@ -133,10 +133,10 @@ void OptionSweep::start_block(std::int64_t first, std::int64_t rows) {
   const std::int64_t stride = data_.stride;
   const std::int64_t per_state = kBlockRows * stride;
   for (std::size_t s = 0; s < states_.size(); ++s) {
-    SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(
-        corrected_.get() + static_cast<std::int64_t>(s) * per_state, weight_.row(first),
-        static_cast<std::size_t>(rows * stride) * sizeof(float), cudaMemcpyDeviceToDevice,
-        context_.stream().get()));
+    SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(corrected_.get() + static_cast<std::int64_t>(s) * per_state,
+                                        weight_.row(first),
+                                        static_cast<std::size_t>(rows * stride) * sizeof(float),
+                                        cudaMemcpyDeviceToDevice, context_.stream().get()));
   }
   if (first == 0) return;
   const ConstMatrixView factor = factor_.unit_factor;
@@ -193,8 +193,11 @@ void OptionSweep::next_groups(std::int64_t block_first, std::int64_t block_stop,
       if (state.next_row >= block_stop) continue;
       const RowGroup& group = (*options_[state.options.front()])[state.next_group];
       if (group.rows != rows) continue;
-      tasks.tasks[tasks.count++] = {static_cast<std::int32_t>(s), rows, group.first_row,
-                                    block_first, group.bits,
+      tasks.tasks[tasks.count++] = {static_cast<std::int32_t>(s),
+                                    rows,
+                                    group.first_row,
+                                    block_first,
+                                    group.bits,
                                     static_cast<std::int32_t>(state.next_group)};
       if (tasks.count == SweepTasks::kMost) {
         launch_groups(tasks, rows, record);
@@ -226,8 +229,8 @@ std::vector<OptionError> OptionSweep::errors() const {
                                       tiles.size() * sizeof(TileErrors), cudaMemcpyDeviceToHost,
                                       stream));
   SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(flushed.data(), flushed_.get(),
-                                      flushed.size() * sizeof(std::int64_t),
-                                      cudaMemcpyDeviceToHost, stream));
+                                      flushed.size() * sizeof(std::int64_t), cudaMemcpyDeviceToHost,
+                                      stream));
   context_.stream().synchronize();
   std::vector<OptionError> errors(options_.size());
   for (std::size_t s = 0; s < states_.size(); ++s) {

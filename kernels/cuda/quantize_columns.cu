@@ -39,7 +39,8 @@ __global__ void __launch_bounds__(kTileColumns)
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kTileColumns + threadIdx.x;
   const bool valid = column < data.cols;
   const float smax = base_scale(group_maximum(data, task.state, slab), task.bits);
-  const int scale_of_column = scale_code(data.maxima[task.state * stride + column], smax, task.bits);
+  const int scale_of_column =
+      scale_code(data.maxima[task.state * stride + column], smax, task.bits);
   const ColumnScale scale = column_scale(data, task, scale_of_column);
   const bool recording = record.codes != nullptr && valid;
   if (recording) {

@@ -65,10 +65,10 @@ OptionSweep fitting_sweep(DeviceContext& context, ConstMatrixView weight,
       return OptionSweep(context, weight, factor, settings, states);
     } catch (const DeviceOutOfMemory& error) {
       if (states > 1) continue;
-      throw DeviceOutOfMemory(
-          "one option of a " + std::to_string(weight.rows) + " x " + std::to_string(weight.cols) +
-          " matrix needs " + std::to_string(OptionSweep::state_bytes(weight, settings)) +
-          " bytes beside its weight and factor: " + error.what());
+      throw DeviceOutOfMemory("one option of a " + std::to_string(weight.rows) + " x " +
+                              std::to_string(weight.cols) + " matrix needs " +
+                              std::to_string(OptionSweep::state_bytes(weight, settings)) +
+                              " bytes beside its weight and factor: " + error.what());
     }
   }
 }
@@ -116,11 +116,10 @@ std::vector<OptionError> measure_options(DeviceContext& context, ConstMatrixView
   if (options.empty()) return errors;
   const std::vector<std::size_t> distinct = distinct_options(options);
   int states = 0;
-  OptionSweep sweep = fitting_sweep(context, weight, factor, settings,
-                                    static_cast<int>(distinct.size()), states);
+  OptionSweep sweep =
+      fitting_sweep(context, weight, factor, settings, static_cast<int>(distinct.size()), states);
   for (std::size_t first = 0; first < distinct.size(); first += static_cast<std::size_t>(states)) {
-    const std::size_t count =
-        std::min(static_cast<std::size_t>(states), distinct.size() - first);
+    const std::size_t count = std::min(static_cast<std::size_t>(states), distinct.size() - first);
     std::vector<const std::vector<RowGroup>*> together;
     for (std::size_t i = 0; i < count; ++i) together.push_back(&options[distinct[first + i]]);
     sweep.run(together, {});
@@ -156,8 +155,7 @@ QuantizedMatrix quantize_matrix(DeviceContext& context, ConstMatrixView weight,
   DeviceBuffer<std::uint16_t> scale_max(context.memory(), group_count);
   OptionSweep sweep(context, weight, factor, settings, 1);
   const std::vector<RowGroup>* const option = &result.groups;
-  sweep.run(std::span(&option, 1),
-            {codes.get(), values.get(), scale_codes.get(), scale_max.get()});
+  sweep.run(std::span(&option, 1), {codes.get(), values.get(), scale_codes.get(), scale_max.get()});
   result.error = sweep.errors().front();
   download(context, codes.get(), std::span(result.codes));
   download(context, values.get(), std::span(result.values));

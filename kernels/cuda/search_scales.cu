@@ -19,7 +19,7 @@ __device__ float shrink_error(float w, float scale, float inverse, float low, fl
 
 // A block per tile of columns: each warp goes over all of them for its factors, so that sums need
 // no atomics and have one order.
-__global__ void __launch_bounds__(kWarps * kWarp)
+__global__ void __launch_bounds__(kWarps* kWarp)
     search_scales_kernel(SweepData data, SweepTasks tasks) {
   float* scales = shared_memory<float>();  // [shrink_count][kScaleCodes]
   float* inverses = scales + data.shrink_count * kScaleCodes;
@@ -71,9 +71,9 @@ __global__ void __launch_bounds__(kWarps * kWarp)
 #pragma unroll
       for (int k = 0; k < kFactorsPerWarp; ++k) totals[k] += static_cast<double>(sums[k]);
     }
-    double* out = data.search_sums +
-                  (task.state * data.tiles() + static_cast<std::int64_t>(blockIdx.x)) *
-                      data.shrink_count;
+    double* out =
+        data.search_sums +
+        (task.state * data.tiles() + static_cast<std::int64_t>(blockIdx.x)) * data.shrink_count;
 #pragma unroll
     for (int k = 0; k < kFactorsPerWarp; ++k) {
       const double total = warp_reduce(totals[k], Sum{});

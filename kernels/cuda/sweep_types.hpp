@@ -54,15 +54,15 @@ struct SweepData {
   int shrink_count = 0;
   ScaleRounding rounding = ScaleRounding::reader;
 
-  float* difference = nullptr;  ///< [S, K, N] D = weight - dequantized
-  float* corrected = nullptr;   ///< [S, kBlockRows, N] weight + A^T D of all earlier rows
-  float* given = nullptr;       ///< [S, kMaxGroupRows, N] what the scale search sees
-  float* maxima = nullptr;      ///< [S, N] largest |given| of a column
-  float* tile_maxima = nullptr;      ///< [S, tiles]
-  double* search_sums = nullptr;     ///< [S, tiles, shrink_count]
-  float* scale_max = nullptr;        ///< [S] smax of the group, after shrinking
-  TileErrors* errors = nullptr;      ///< [S, tiles] of all groups so far
-  std::int64_t* flushed = nullptr;   ///< [S] groups whose stored scale underflows to zero
+  float* difference = nullptr;      ///< [S, K, N] D = weight - dequantized
+  float* corrected = nullptr;       ///< [S, kBlockRows, N] weight + A^T D of all earlier rows
+  float* given = nullptr;           ///< [S, kMaxGroupRows, N] what the scale search sees
+  float* maxima = nullptr;          ///< [S, N] largest |given| of a column
+  float* tile_maxima = nullptr;     ///< [S, tiles]
+  double* search_sums = nullptr;    ///< [S, tiles, shrink_count]
+  float* scale_max = nullptr;       ///< [S] smax of the group, after shrinking
+  TileErrors* errors = nullptr;     ///< [S, tiles] of all groups so far
+  std::int64_t* flushed = nullptr;  ///< [S] groups whose stored scale underflows to zero
 
   constexpr std::int64_t tiles() const { return stride / kTileColumns; }
 };

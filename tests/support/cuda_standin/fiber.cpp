@@ -68,8 +68,8 @@ void after_switch([[maybe_unused]] void* fake_stack, [[maybe_unused]] const void
 }  // namespace
 
 Fiber::Fiber() {
-  void* memory = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+  void* memory =
+      mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) stop("no memory for a %s", "stack");
   stack_ = static_cast<std::byte*>(memory);
 }
@@ -84,7 +84,8 @@ void Fiber::start(void (*body)(void*), void* context) {
   done_ = false;
   fake_stack_ = nullptr;
   // As cuda_standin_switch leaves a stack: six registers, then where to return to; above it the
-  // place of a return address that enter() never uses, so that its frame is aligned as after a call.
+  // place of a return address that enter() never uses, so that its frame is aligned as after a
+  // call.
   auto* top = reinterpret_cast<std::uint64_t*>(stack_ + kStackBytes);
   top[-1] = 0;
   top[-2] = reinterpret_cast<std::uint64_t>(&Fiber::enter);

@@ -51,9 +51,8 @@ void multiply(cublasOperation_t op_a, cublasOperation_t op_b, std::int64_t m, st
               std::int64_t k, float alpha, const float* a, std::int64_t lda, const float* b,
               std::int64_t ldb, float beta, float* c, std::int64_t ldc) {
   cblas_sgemm(CblasColMajor, as_blas(op_a), as_blas(op_b), static_cast<blasint>(m),
-              static_cast<blasint>(n), static_cast<blasint>(k), alpha, a,
-              static_cast<blasint>(lda), b, static_cast<blasint>(ldb), beta, c,
-              static_cast<blasint>(ldc));
+              static_cast<blasint>(n), static_cast<blasint>(k), alpha, a, static_cast<blasint>(lda),
+              b, static_cast<blasint>(ldb), beta, c, static_cast<blasint>(ldc));
 }
 
 }  // namespace
@@ -84,11 +83,13 @@ cublasStatus_t cublasSgemm_64(cublasHandle_t handle, cublasOperation_t op_a, cub
                                       beta, c, ldc, 0, 1);
 }
 
-cublasStatus_t cublasSgemmStridedBatched_64(
-    cublasHandle_t, cublasOperation_t op_a, cublasOperation_t op_b, std::int64_t m, std::int64_t n,
-    std::int64_t k, const float* alpha, const float* a, std::int64_t lda, long long stride_a,
-    const float* b, std::int64_t ldb, long long stride_b, const float* beta, float* c,
-    std::int64_t ldc, long long stride_c, std::int64_t batch) {
+cublasStatus_t cublasSgemmStridedBatched_64(cublasHandle_t, cublasOperation_t op_a,
+                                            cublasOperation_t op_b, std::int64_t m, std::int64_t n,
+                                            std::int64_t k, const float* alpha, const float* a,
+                                            std::int64_t lda, long long stride_a, const float* b,
+                                            std::int64_t ldb, long long stride_b, const float* beta,
+                                            float* c, std::int64_t ldc, long long stride_c,
+                                            std::int64_t batch) {
   const std::int64_t a_rows = op_a == CUBLAS_OP_N ? m : k;
   const std::int64_t b_rows = op_b == CUBLAS_OP_N ? k : n;
   if (lda < a_rows || ldb < b_rows || ldc < m) return CUBLAS_STATUS_INVALID_VALUE;

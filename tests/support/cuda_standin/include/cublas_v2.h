@@ -20,15 +20,17 @@ cublasStatus_t cublasSgemm_64(cublasHandle_t handle, cublasOperation_t op_a, cub
                               std::int64_t m, std::int64_t n, std::int64_t k, const float* alpha,
                               const float* a, std::int64_t lda, const float* b, std::int64_t ldb,
                               const float* beta, float* c, std::int64_t ldc);
-cublasStatus_t cublasSgemmStridedBatched_64(
-    cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, std::int64_t m,
-    std::int64_t n, std::int64_t k, const float* alpha, const float* a, std::int64_t lda,
-    long long stride_a, const float* b, std::int64_t ldb, long long stride_b, const float* beta,
-    float* c, std::int64_t ldc, long long stride_c, std::int64_t batch);
+cublasStatus_t cublasSgemmStridedBatched_64(cublasHandle_t handle, cublasOperation_t op_a,
+                                            cublasOperation_t op_b, std::int64_t m, std::int64_t n,
+                                            std::int64_t k, const float* alpha, const float* a,
+                                            std::int64_t lda, long long stride_a, const float* b,
+                                            std::int64_t ldb, long long stride_b, const float* beta,
+                                            float* c, std::int64_t ldc, long long stride_c,
+                                            std::int64_t batch);
 cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t op_a,
                                cublasOperation_t op_b, std::int64_t m, std::int64_t n,
                                std::int64_t k, const void* alpha, const void* a,
                                cudaDataType_t type_a, std::int64_t lda, const void* b,
                                cudaDataType_t type_b, std::int64_t ldb, const void* beta, void* c,
-                               cudaDataType_t type_c, std::int64_t ldc,
-                               cublasComputeType_t compute, cublasGemmAlgo_t algorithm);
+                               cudaDataType_t type_c, std::int64_t ldc, cublasComputeType_t compute,
+                               cublasGemmAlgo_t algorithm);
