@@ -9,6 +9,7 @@
 #include "kernels/api/kernel_error.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cuda/cuda_module.hpp"
+#include "kernels/make_transport.hpp"
 
 namespace shardquant::kernels {
 
@@ -75,6 +76,18 @@ std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, std::string&
     }
   }
   return std::make_unique<CpuBackend>(threads);
+}
+
+bool make_transport_id(TransportId& id, std::string& reason) {
+  std::array<char, 256> text{};
+  const bool made = load_module().make_transport_id(id, text.data(), text.size());
+  reason = text.data();
+  return made;
+}
+
+std::unique_ptr<DeviceTransport> make_transport(Backend& backend, int rank, int size,
+                                                const TransportId& id) {
+  return std::unique_ptr<DeviceTransport>(load_module().make_transport(backend, rank, size, id));
 }
 
 }  // namespace shardquant::kernels

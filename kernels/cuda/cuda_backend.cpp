@@ -1,6 +1,7 @@
 #include "kernels/cuda/cuda_backend.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/cuda/causal_attention.hpp"
 #include "kernels/cuda/cuda_check.hpp"
@@ -40,6 +41,13 @@ std::string CudaBackend::description() const {
   SHARDQUANT_CUDA_TRY(cudaGetDeviceProperties(&properties, context_->device()));
   return "cuda (device " + std::to_string(context_->device()) + ", " + properties.name + ", " +
          std::to_string(properties.totalGlobalMem >> 20) + " MiB)";
+}
+
+std::string CudaBackend::device_identity() const {
+  std::array<char, 64> text{};
+  SHARDQUANT_CUDA_TRY(
+      cudaDeviceGetPCIBusId(text.data(), static_cast<int>(text.size()), context_->device()));
+  return text.data();
 }
 
 Matrix CudaBackend::allocate(std::int64_t rows, std::int64_t cols) {

@@ -16,6 +16,8 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(int device);
 
   std::string description() const override;
+  std::string device_identity() const override;
+  const std::shared_ptr<DeviceContext>& context() const { return context_; }
 
   Matrix allocate(std::int64_t rows, std::int64_t cols) override;
   void fill_zero(MatrixView matrix) override;

@@ -32,6 +32,13 @@ void Event::wait() const {
   SHARDQUANT_CUDA_TRY(cudaEventSynchronize(event_));
 }
 
+bool Event::is_done() const {
+  const cudaError_t status = cudaEventQuery(event_);
+  if (status == cudaErrorNotReady) return false;
+  SHARDQUANT_CUDA_TRY(status);
+  return true;
+}
+
 CublasHandle::CublasHandle(const Stream& stream) {
   SHARDQUANT_CUBLAS_TRY(cublasCreate(&handle_));
   SHARDQUANT_CUBLAS_TRY(cublasSetStream(handle_, stream.get()));

@@ -33,6 +33,8 @@ class Event {
   void record(const Stream& stream);
   /// Blocks the host until the recorded work is done; returns at once where nothing was recorded.
   void wait() const;
+  /// Whether the recorded work is done; does not block. @throws DeviceError for its failure
+  bool is_done() const;
 
  private:
   cudaEvent_t event_ = nullptr;

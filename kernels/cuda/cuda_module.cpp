@@ -2,10 +2,10 @@
 
 #include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdio>
 
 #include "kernels/cuda/cuda_backend.hpp"
+#include "kernels/cuda/nccl_transport.hpp"
 
 namespace shardquant::kernels::cuda {
 
@@ -25,7 +25,19 @@ Backend* make_backend(int device) {
   return new CudaBackend(device);
 }
 
-constexpr CudaModule kModule{kCudaInterfaceVersion, count_devices, make_backend};
+bool transport_id(TransportId& id, char* reason, std::int64_t reason_size) {
+  std::string text;
+  const bool made = make_transport_id(id, text);
+  std::snprintf(reason, static_cast<std::size_t>(reason_size), "%s", text.c_str());
+  return made;
+}
+
+DeviceTransport* transport(Backend& backend, int rank, int size, const TransportId& id) {
+  return make_transport(static_cast<CudaBackend&>(backend).context(), rank, size, id).release();
+}
+
+constexpr CudaModule kModule{kCudaInterfaceVersion, count_devices, make_backend, transport_id,
+                             transport};
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/api/backend.hpp"
+#include "kernels/api/device_transport.hpp"
 
 namespace shardquant::kernels::cuda {
 
@@ -16,6 +17,10 @@ struct CudaModule {
   int (*count_devices)(char* reason, std::int64_t reason_size);
   /// A back end on device `device`, to be deleted by the caller. @throws DeviceError
   Backend* (*make_backend)(int device);
+  /// Whether ranks can be connected device to device; if not, `reason` says why.
+  bool (*make_transport_id)(TransportId& id, char* reason, std::int64_t reason_size);
+  /// backend: of make_backend. To be deleted by the caller. @throws DeviceError
+  DeviceTransport* (*make_transport)(Backend& backend, int rank, int size, const TransportId& id);
 };
 
 constexpr std::int64_t kCudaInterfaceVersion = 1;

@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
 
 #include "kernels/make_backend.hpp"
+#include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/model/evaluate_rows.hpp"
 #include "pipeline/stages/source_model.hpp"
@@ -51,8 +53,10 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
   comm::on_all(comm, open);
 
   std::string reason;
-  const auto backend =
-      kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads, reason);
+  const auto launch =
+      comm::LaunchEnvironment::read([](const char* name) { return std::getenv(name); });
+  const auto backend = kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads,
+                                             reason, static_cast<int>(launch.local_rank));
   std::vector<model::RowLoss> mine;
   comm::on_all(comm, [&] {
     const model::RowRange range = own_rows(comm, rows, arguments.length);

@@ -1,10 +1,13 @@
+#include <cstdlib>
 #include <optional>
 
 #include "kernels/api/kernel_error.hpp"
 #include "kernels/make_backend.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/report/memory.hpp"
+#include "pipeline/stages/device_link.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/memory_plan.hpp"
 #include "pipeline/stages/run_pipeline.hpp"
@@ -42,10 +45,13 @@ std::unique_ptr<kernels::Backend> open_backend(comm::Communicator& comm,
   auto kind = kernels::DeviceKind::automatic;
   if (device.kind == "cpu") kind = kernels::DeviceKind::cpu;
   if (device.kind == "cuda") kind = kernels::DeviceKind::cuda;
+  const auto launch =
+      comm::LaunchEnvironment::read([](const char* name) { return std::getenv(name); });
   std::unique_ptr<kernels::Backend> backend;
   comm::on_all(comm, [&] {
     try {
-      backend = kernels::make_backend(kind, static_cast<int>(device.threads), reason);
+      backend = kernels::make_backend(kind, static_cast<int>(device.threads), reason,
+                                      static_cast<int>(launch.local_rank));
     } catch (const kernels::BackendUnavailable& error) {
       throw Failure(ExitCode::unavailable, error.what());
     }
@@ -88,7 +94,8 @@ stages::MemoryPlan memory_of(const stages::RunContext& context) {
                              context.config.measure.err_norm == "row_mean");
 }
 
-void report_start(const stages::RunContext& context, const std::string& reason) {
+void report_start(const stages::RunContext& context, const std::string& reason,
+                  const std::string& no_link) {
   const model::ModelDescription& model = context.model.description;
   const stages::MemoryPlan memory = memory_of(context);
   context.log.line("start",
@@ -98,6 +105,12 @@ void report_start(const stages::RunContext& context, const std::string& reason) 
                                model.block_parameters()));
   context.log.line("start", fmt::format("{} rank(s), {} ({})", context.comm.size(),
                                         context.backend.description(), reason));
+  if (context.device_link != nullptr) {
+    context.log.line("start", "ranks exchange Hessians from device to device (NCCL)");
+  } else if (!context.backend.device_identity().empty() && context.comm.size() > 1) {
+    context.log.line("start",
+                     fmt::format("ranks exchange Hessians through host memory ({})", no_link));
+  }
   context.log.line("start",
                    fmt::format("memory per rank at most {}", report::bytes_text(memory.bytes())));
   for (const auto& term : memory.terms) {
@@ -106,6 +119,18 @@ void report_start(const stages::RunContext& context, const std::string& reason) 
   }
   context.events.write("run_start", "start",
                        {{"ranks", context.comm.size()}, {"memory_bound_bytes", memory.bytes()}});
+}
+
+// What the device cannot do is no fault of this program.
+void run_on_device(const stages::RunContext& context, bool only_measure) {
+  try {
+    stages::run_pipeline(context, only_measure);
+  } catch (const kernels::DeviceError& error) {
+    fail(ExitCode::unavailable, "rank {}: {}", context.comm.rank(), error.what());
+  } catch (const kernels::DeviceOutOfMemory& error) {
+    fail(ExitCode::unavailable, "rank {}: {}; use a device with more memory", context.comm.rank(),
+         error.what());
+  }
 }
 
 void report_end(const stages::RunContext& context) {
@@ -128,6 +153,8 @@ void run_job(comm::Communicator& comm, const RunArguments& arguments) {
   });
   std::string reason;
   const auto backend = open_backend(comm, config.device, reason);
+  std::string no_link;
+  const auto device_link = stages::open_device_link(comm, *backend, no_link);
   std::string fingerprint = prepare_work_folder(comm, config, *model);
   const checkpoint::WorkFolder work(config.work.dir);
 
@@ -152,9 +179,10 @@ void run_job(comm::Communicator& comm, const RunArguments& arguments) {
       std::move(fingerprint),
       {config.calibration.rows, config.calibration.slice_rows, config.calibration.length},
       quantizer_settings(config.quantizer),
-      kernels::exl2_2023_options()};
-  if (comm.is_root()) report_start(context, reason);
-  stages::run_pipeline(context, arguments.last == LastStage::measure);
+      kernels::exl2_2023_options(),
+      device_link.get()};
+  if (comm.is_root()) report_start(context, reason, no_link);
+  run_on_device(context, arguments.last == LastStage::measure);
   report_end(context);
 }
 
