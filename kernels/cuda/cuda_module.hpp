@@ -10,8 +10,8 @@ namespace shardquant::kernels::cuda {
 /// What the module library offers to the program that loads it; it exports one C function,
 /// `shardquant_cuda_module`, that returns this. No type of CUDA's appears here.
 struct CudaModule {
-  /// Changes with every change of this struct or of kernels/api, so that a module of another build
-  /// is refused instead of crashing.
+  /// kCudaInterfaceVersion of the module's build, to be looked at before anything else: where it
+  /// is another one, so may be the rest.
   std::int64_t interface_version;
   /// Devices usable by this process. 0: none, and `reason` (of `reason_size` bytes) says why.
   int (*count_devices)(char* reason, std::int64_t reason_size);
@@ -23,7 +23,8 @@ struct CudaModule {
   DeviceTransport* (*make_transport)(Backend& backend, int rank, int size, const TransportId& id);
 };
 
-constexpr std::int64_t kCudaInterfaceVersion = 1;
+/// A hash of this file and of kernels/api, by kernels/CMakeLists.txt.
+constexpr std::int64_t kCudaInterfaceVersion = SHARDQUANT_KERNELS_INTERFACE;
 constexpr const char* kCudaModuleSymbol = "shardquant_cuda_module";
 
 }  // namespace shardquant::kernels::cuda
