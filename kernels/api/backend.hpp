@@ -31,6 +31,10 @@ class Backend {
   /// Tells the device from all others of this machine; empty for the host's processor.
   virtual std::string device_identity() const { return {}; }
 
+  /// See NamedRange. Ranges may nest.
+  virtual void begin_range(const std::string&) {}
+  virtual void end_range() noexcept {}
+
   // Memory
 
   /// Uninitialized [rows, cols]. @throws DeviceOutOfMemory

@@ -1,5 +1,7 @@
 #include "kernels/cuda/cuda_backend.hpp"
 
+#include <nvtx3/nvToolsExt.h>
+
 #include <algorithm>
 #include <array>
 
@@ -48,6 +50,14 @@ std::string CudaBackend::device_identity() const {
   SHARDQUANT_CUDA_TRY(
       cudaDeviceGetPCIBusId(text.data(), static_cast<int>(text.size()), context_->device()));
   return text.data();
+}
+
+void CudaBackend::begin_range(const std::string& name) {
+  nvtxRangePushA(name.c_str());
+}
+
+void CudaBackend::end_range() noexcept {
+  nvtxRangePop();
 }
 
 Matrix CudaBackend::allocate(std::int64_t rows, std::int64_t cols) {

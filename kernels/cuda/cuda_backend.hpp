@@ -17,6 +17,8 @@ class CudaBackend final : public Backend {
 
   std::string description() const override;
   std::string device_identity() const override;
+  void begin_range(const std::string& name) override;
+  void end_range() noexcept override;
   const std::shared_ptr<DeviceContext>& context() const { return context_; }
 
   Matrix allocate(std::int64_t rows, std::int64_t cols) override;

@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/model/evaluate_rows.hpp"
 #include "pipeline/model/run_block.hpp"
@@ -175,6 +176,7 @@ void Calibration::finish_round(std::int64_t round, bool has_slice, std::vector<S
 }
 
 void Calibration::forward_block(std::int64_t block, std::vector<Sum>& sums) {
+  const kernels::NamedRange range(context_.backend, fmt::format("calibrate block {}", block));
   model::BlockWeights weights;
   comm::on_all(context_.comm, [&] {
     weights =

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "kernels/api/kernel_error.hpp"
+#include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/stages/layer_weights.hpp"
 
@@ -103,6 +104,7 @@ GroupMeasurement measure_group(kernels::Backend& backend, const SourceModel& mod
                                std::span<const kernels::QuantOption> options,
                                const kernels::QuantizerSettings& settings, ErrNorm norm) {
   const model::HessianGroup& info = model.group(group);
+  const kernels::NamedRange range(backend, "measure " + info.name);
   const kernels::HessianFactor factor =
       factor_group(backend, model, group, calibrated.hessian, settings);
   const kernels::Matrix sketches = permuted_sketches(backend, calibrated.sketches, factor.perm);
