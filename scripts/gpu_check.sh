@@ -3,6 +3,7 @@
 # tools on the small ones, the demo and the benchmarks, and writes a table. Needs nvcc, cmake, ninja and
 # Python or nothing more where .debs/ (scripts/unpack_debian.sh) has the other packages. Without a device
 # the GPU's tests are skipped, counted and named. Usage: scripts/gpu_check.sh [TABLE.md]
+# Environment: ARCHITECTURES (for CMake), CONFIGURE_ARGS (further arguments of cmake), JOBS (of ninja).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 table=${1:-build/gpu/gpu-check.md}
@@ -14,6 +15,8 @@ rows=()
 note() { rows+=("| $1 | $2 | $3 |"); printf '%-28s %-8s %s\n' "$1" "$2" "$3"; }
 
 configure=(-G Ninja -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DSHARDQUANT_WITH_CUDA=ON)
+read -r -a further <<<"${CONFIGURE_ARGS:-}"
+configure+=("${further[@]}")
 [[ -z ${ARCHITECTURES:-} ]] || configure+=("-DCMAKE_CUDA_ARCHITECTURES=$ARCHITECTURES")
 if [[ -d .debs/root ]]; then
   root=$PWD/.debs/root/usr
@@ -26,7 +29,7 @@ fi
 targets=(shardquant shardquant_cuda test_forward test_quantizer test_reference_vectors test_cuda_sweep
   bench_cuda)
 if cmake "${configure[@]}" >"$build.configure.log" 2>&1 &&
-  ninja -C "$build" "${targets[@]}" >"$build.build.log" 2>&1; then
+  ninja ${JOBS:+-j "$JOBS"} -C "$build" "${targets[@]}" >"$build.build.log" 2>&1; then
   note build ok "$(grep -o 'architectures .*' "$build.configure.log" | head -n 1)"
 else
   note build FAILED "$build.configure.log, $build.build.log"
