@@ -14,14 +14,16 @@ void accumulate_hessian(DeviceContext& context, ConstMatrixView x, float scale, 
 /// out = a b in fp32.
 void multiply(DeviceContext& context, ConstMatrixView a, ConstMatrixView b, MatrixView out);
 
-/// out = beta out + a^T b in fp32. a: [L, M], b: [L, N], out: [M, N]; all three or only b and out
-/// repeat `batch` times at the strides given (elements).
+/// Products of one shape at fixed distances in memory, in elements; 0: the same matrix for all.
 struct Batch {
   int count = 1;
   std::int64_t a_stride = 0;
   std::int64_t b_stride = 0;
   std::int64_t out_stride = 0;
 };
+
+/// out = beta out + a^T b in fp32, for every member of the batch. a: [L, M], b: [L, N], out: [M,
+/// N], the first of each.
 void multiply_transposed(DeviceContext& context, ConstMatrixView a, ConstMatrixView b, float beta,
                          MatrixView out, const Batch& batch);
 

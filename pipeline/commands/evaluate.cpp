@@ -9,6 +9,7 @@
 #include "kernels/make_backend.hpp"
 #include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/device_faults.hpp"
 #include "pipeline/model/evaluate_rows.hpp"
 #include "pipeline/stages/source_model.hpp"
 
@@ -62,8 +63,10 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
     const model::RowRange range = own_rows(comm, rows, arguments.length);
     if (range.count == 0) return;
     const model::FolderWeights source(model->layout, model->tensors);
-    mine =
-        model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
+    with_device_faults(comm.rank(), [&] {
+      mine =
+          model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
+    });
   });
   const std::vector<model::RowLoss> all = gather_losses(comm, mine);
   if (!comm.is_root()) return;

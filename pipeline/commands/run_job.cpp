@@ -6,6 +6,7 @@
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/device_faults.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/device_link.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
@@ -121,18 +122,6 @@ void report_start(const stages::RunContext& context, const std::string& reason,
                        {{"ranks", context.comm.size()}, {"memory_bound_bytes", memory.bytes()}});
 }
 
-// What the device cannot do is no fault of this program.
-void run_on_device(const stages::RunContext& context, bool only_measure) {
-  try {
-    stages::run_pipeline(context, only_measure);
-  } catch (const kernels::DeviceError& error) {
-    fail(ExitCode::unavailable, "rank {}: {}", context.comm.rank(), error.what());
-  } catch (const kernels::DeviceOutOfMemory& error) {
-    fail(ExitCode::unavailable, "rank {}: {}; use a device with more memory", context.comm.rank(),
-         error.what());
-  }
-}
-
 void report_end(const stages::RunContext& context) {
   const std::int64_t peak = context.comm.max(report::peak_resident_bytes());
   context.log.line("end",
@@ -182,7 +171,8 @@ void run_job(comm::Communicator& comm, const RunArguments& arguments) {
       kernels::exl2_2023_options(),
       device_link.get()};
   if (comm.is_root()) report_start(context, reason, no_link);
-  run_on_device(context, arguments.last == LastStage::measure);
+  with_device_faults(comm.rank(),
+                     [&] { stages::run_pipeline(context, arguments.last == LastStage::measure); });
   report_end(context);
 }
 
