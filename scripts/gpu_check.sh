@@ -23,6 +23,7 @@ if [[ -d .debs/root ]]; then
   library=$root/lib/x86_64-linux-gnu
   export LD_LIBRARY_PATH=$library:$library/openblas-pthread:${LD_LIBRARY_PATH:-}
   export OPAL_PREFIX=$library/openmpi PATH=$root/bin:$PATH
+  command -v mpicc >/dev/null 2>&1 || configure+=("-DMPI_C_COMPILER=$root/bin/mpicc.openmpi")
   configure+=("-DCMAKE_PREFIX_PATH=$root" -DCMAKE_LIBRARY_ARCHITECTURE=x86_64-linux-gnu)
 fi
 # Only what the GPU's tests and benchmarks are made of.

@@ -6,7 +6,7 @@
 
 #include "standin_check.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_STANDIN_ASAN)
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -53,14 +53,14 @@ std::size_t caller_stack_bytes = 0;
 
 void before_switch([[maybe_unused]] void** fake_stack, [[maybe_unused]] const void* stack,
                    [[maybe_unused]] std::size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_STANDIN_ASAN)
   __sanitizer_start_switch_fiber(fake_stack, stack, bytes);
 #endif
 }
 
 void after_switch([[maybe_unused]] void* fake_stack, [[maybe_unused]] const void** former_stack,
                   [[maybe_unused]] std::size_t* former_bytes) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_STANDIN_ASAN)
   __sanitizer_finish_switch_fiber(fake_stack, former_stack, former_bytes);
 #endif
 }

@@ -20,7 +20,7 @@ CBLAS_TRANSPOSE as_blas(cublasOperation_t op) {
 // found: OpenBLAS itself is not instrumented.
 void touch(const float* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
   if (rows == 0 || cols == 0) return;
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_STANDIN_ASAN)
   for (std::int64_t j = 0; j < cols; ++j) {
     if (__asan_region_is_poisoned(const_cast<float*>(data + j * stride),
                                   static_cast<std::size_t>(rows) * sizeof(float)) != nullptr) {

@@ -5,6 +5,14 @@
 #include <cstdlib>
 
 #if defined(__SANITIZE_ADDRESS__)
+#define CUDA_STANDIN_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CUDA_STANDIN_ASAN
+#endif
+#endif
+
+#if defined(CUDA_STANDIN_ASAN)
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -21,13 +29,13 @@ template <class... Arguments>
 
 /// Makes AddressSanitizer trap on the bytes, where it is built in.
 inline void forbid([[maybe_unused]] const void* data, [[maybe_unused]] std::size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_STANDIN_ASAN)
   __asan_poison_memory_region(data, bytes);
 #endif
 }
 
 inline void allow([[maybe_unused]] const void* data, [[maybe_unused]] std::size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CUDA_STANDIN_ASAN)
   __asan_unpoison_memory_region(data, bytes);
 #endif
 }
