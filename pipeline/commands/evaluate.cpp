@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -8,7 +9,9 @@
 #include "kernels/make_backend.hpp"
 #include "pipeline/calibration/document_source.hpp"
 #include "pipeline/calibration/token_rows.hpp"
+#include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/device_faults.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/model/compare_models.hpp"
 #include "pipeline/model/evaluate_documents.hpp"
@@ -202,15 +205,19 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
   comm::on_all(comm, open);
 
   std::string reason;
-  const auto backend =
-      kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads, reason);
+  const auto launch =
+      comm::LaunchEnvironment::read([](const char* name) { return std::getenv(name); });
+  const auto backend = kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads,
+                                             reason, static_cast<int>(launch.local_rank));
   std::vector<model::RowLoss> mine;
   comm::on_all(comm, [&] {
     const model::RowRange range = own_rows(comm, rows, arguments.length);
     if (range.count == 0) return;
     const model::FolderWeights source(model->layout, model->tensors);
-    mine =
-        model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
+    with_device_faults(comm.rank(), [&] {
+      mine =
+          model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
+    });
   });
   const std::vector<model::RowLoss> all = gather_all(comm, mine);
   if (!comm.is_root()) return;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/stages/factor_group.hpp"
@@ -108,6 +109,7 @@ bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
                    const std::vector<bool>& wanted, const MeasuredLayerSink& sink) {
   const model::HessianGroup& info = model.group(group);
+  const kernels::NamedRange range(backend, "measure " + info.name);
   double begin = seconds_now();
   const kernels::HessianFactor factor =
       factor_group(backend, model, group, calibrated.hessian, settings);
