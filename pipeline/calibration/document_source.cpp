@@ -27,12 +27,6 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
 }
 
-std::string hex(const std::array<std::uint8_t, 16>& digest) {
-  std::string text;
-  for (const std::uint8_t byte : digest) text += fmt::format("{:02x}", byte);
-  return text;
-}
-
 // The parts of a file between separators, the file being read as far as they are wanted.
 class PartReader {
  public:
@@ -64,7 +58,7 @@ class PartReader {
     return true;
   }
 
-  FileRecord record() const { return {file_.name(), read_, hex(hash_.digest_128())}; }
+  FileRecord record() const { return {file_.name(), read_, hash_.hex_128()}; }
 
  private:
   // Appends to what is left of the buffer, which moves to its start.

@@ -30,15 +30,8 @@ class Side {
         host_(static_cast<std::size_t>(piece_ * model.description.vocab_size)) {}
 
   void forward(const Documents& documents, std::span<const DocumentBatch> batches) {
-    open_.clear();
-    for (const DocumentBatch& batch : batches) {
-      open_.emplace_back(backend_, model_.description, model_.source, documents, batch);
-    }
-    for (std::int64_t block = 0; block < model_.description.layers; ++block) {
-      const BlockWeights weights =
-          load_block_weights(backend_, model_.source, model_.description, block);
-      for (OpenBatch& batch : open_) batch.run(backend_, model_.description, weights);
-    }
+    open_.clear();  // two passes at once would be more than their share of memory
+    open_ = forward_pass(backend_, model_.description, model_.source, documents, batches);
   }
 
   void load_head() { head_ = load_head_weights(backend_, model_.source, model_.layout); }
@@ -134,12 +127,7 @@ std::vector<TokenComparison> compare_models(kernels::Backend& backend, const Mod
   const std::int64_t token_bytes = (plain.description.hidden_size + other.description.hidden_size) *
                                    static_cast<std::int64_t>(sizeof(float));
   for (std::size_t first = 0; first < batches.size();) {
-    std::size_t end = first;
-    std::int64_t bytes = 0;
-    do {
-      bytes += batches[end++].tokens() * token_bytes;
-    } while (end < batches.size() &&
-             bytes + batches[end].tokens() * token_bytes <= settings.hidden_bytes);
+    const std::size_t end = end_of_pass(batches, first, token_bytes, settings.hidden_bytes);
     const auto pass = std::span(batches).subspan(first, end - first);
     side_plain.forward(documents, pass);
     side_other.forward(documents, pass);
@@ -178,8 +166,8 @@ Comparison summarize(std::vector<TokenComparison> tokens) {
   const auto count = static_cast<double>(all.tokens);
   all.mean_divergence /= count;
   all.top_agreement = same / count;
-  all.plain_perplexity = std::exp(plain_nll / count);
-  all.other_perplexity = std::exp(other_nll / count);
+  all.plain_perplexity = perplexity_of(plain_nll / count);
+  all.other_perplexity = perplexity_of(other_nll / count);
   const std::int64_t rank = (99 * all.tokens + 99) / 100;
   const auto place = divergences.begin() + (rank - 1);
   std::nth_element(divergences.begin(), place, divergences.end());

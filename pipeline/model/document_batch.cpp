@@ -68,4 +68,28 @@ std::vector<std::int32_t> OpenBatch::targets() const {
   return targets;
 }
 
+std::size_t end_of_pass(std::span<const DocumentBatch> batches, std::size_t first,
+                        std::int64_t token_bytes, std::int64_t most_bytes) {
+  std::int64_t bytes = batches[first].tokens() * token_bytes;
+  std::size_t end = first + 1;
+  while (end < batches.size() && bytes + batches[end].tokens() * token_bytes <= most_bytes) {
+    bytes += batches[end++].tokens() * token_bytes;
+  }
+  return end;
+}
+
+std::vector<OpenBatch> forward_pass(kernels::Backend& backend, const ModelDescription& description,
+                                    const WeightSource& source, const Documents& documents,
+                                    std::span<const DocumentBatch> batches) {
+  std::vector<OpenBatch> open;
+  for (const DocumentBatch& batch : batches) {
+    open.emplace_back(backend, description, source, documents, batch);
+  }
+  for (std::int64_t block = 0; block < description.layers; ++block) {
+    const BlockWeights weights = load_block_weights(backend, source, description, block);
+    for (OpenBatch& batch : open) batch.run(backend, description, weights);
+  }
+  return open;
+}
+
 }  // namespace shardquant::model

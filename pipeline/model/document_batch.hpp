@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/api/backend.hpp"
@@ -51,5 +53,16 @@ class OpenBatch {
   std::vector<std::int64_t> sizes_;
   kernels::Matrix hidden_;
 };
+
+/// The batches [first, end) that a pass forwards together: as many as their hidden states, of
+/// `token_bytes` per token, fit into `most_bytes`, one at least. @pre first < batches.size()
+std::size_t end_of_pass(std::span<const DocumentBatch> batches, std::size_t first,
+                        std::int64_t token_bytes, std::int64_t most_bytes);
+
+/// The batches after the last block, weights loaded block by block. They refer to `batches`.
+/// @throws Failure as OpenBatch and load_block_weights
+std::vector<OpenBatch> forward_pass(kernels::Backend& backend, const ModelDescription& description,
+                                    const WeightSource& source, const Documents& documents,
+                                    std::span<const DocumentBatch> batches);
 
 }  // namespace shardquant::model

@@ -30,22 +30,14 @@ std::vector<DocumentLoss> evaluate_documents(kernels::Backend& backend,
                                              const Documents& documents,
                                              const std::vector<DocumentBatch>& batches,
                                              const EvaluateSettings& settings) {
-  const auto batch_bytes = [&](const DocumentBatch& batch) {
-    return batch.tokens() * description.hidden_size * static_cast<std::int64_t>(sizeof(float));
-  };
+  const std::int64_t token_bytes =
+      description.hidden_size * static_cast<std::int64_t>(sizeof(float));
   std::vector<DocumentLoss> losses;
   for (std::size_t next = 0; next < batches.size();) {
-    std::vector<OpenBatch> pass;
-    std::int64_t bytes = 0;
-    while (next < batches.size()) {
-      bytes += batch_bytes(batches[next]);
-      if (!pass.empty() && bytes > settings.hidden_bytes) break;
-      pass.emplace_back(backend, description, source, documents, batches[next++]);
-    }
-    for (std::int64_t block = 0; block < description.layers; ++block) {
-      const BlockWeights weights = load_block_weights(backend, source, description, block);
-      for (OpenBatch& batch : pass) batch.run(backend, description, weights);
-    }
+    const std::size_t end = end_of_pass(batches, next, token_bytes, settings.hidden_bytes);
+    const auto pass = forward_pass(backend, description, source, documents,
+                                   std::span(batches).subspan(next, end - next));
+    next = end;
     const HeadWeights head = load_head_weights(backend, source, layout);
     for (const OpenBatch& batch : pass) append_losses(backend, description, head, batch, losses);
     if (settings.progress) {

@@ -4,9 +4,9 @@
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/file_handle.hpp"
+#include "pipeline/tokenizer/require_encodable.hpp"
 #include "pipeline/tokenizer/sentencepiece_spec.hpp"
 #include "pipeline/tokenizer/text_map.hpp"
-#include "pipeline/tokenizer/unicode_text.hpp"
 
 namespace shardquant::tokenizer {
 
@@ -33,14 +33,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::int64_t vocab_size() const override { return processor_.GetPieceSize(); }
 
   void encode(std::string_view text, std::vector<std::int32_t>& ids) override {
-    if (static_cast<std::int64_t>(text.size()) > kMaxTextBytes) {
-      fail(ExitCode::bad_data, "a text of {} bytes; at most {} are encoded at once", text.size(),
-           kMaxTextBytes);
-    }
-    const std::size_t wrong = find_invalid_utf8(text);
-    if (wrong != std::string_view::npos) {
-      fail(ExitCode::bad_data, "the text is not UTF-8 at its byte {}", wrong);
-    }
+    require_encodable(text);
     if (!cuts_words_) {
       encode_word(text, ids);
       return;

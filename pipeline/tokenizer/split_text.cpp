@@ -1,8 +1,7 @@
 #include "pipeline/tokenizer/split_text.hpp"
 
-#include <deque>
-
 #include "pipeline/failure.hpp"
+#include "pipeline/tokenizer/step_list.hpp"
 #include "pipeline/tokenizer/unicode_text.hpp"
 
 namespace shardquant::tokenizer {
@@ -12,7 +11,6 @@ namespace {
 // What ByteLevel cuts at by itself: the pattern of GPT-2.
 constexpr std::string_view kByteLevelPattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::int64_t kMostSteps = 64;
 
 std::string with_blanks_replaced(std::string_view text, std::string_view blank) {
   std::string result;
@@ -30,18 +28,8 @@ std::string with_blanks_replaced(std::string_view text, std::string_view blank) 
 }  // namespace
 
 TextSplitter::TextSplitter(const formats::JsonNode& node, const std::string& file) {
-  std::deque<formats::JsonNode> waiting{node};
-  for (std::int64_t steps = 0; !waiting.empty(); ++steps) {
-    if (steps == kMostSteps) node.refuse(fmt::format("more than {} steps", kMostSteps));
-    const formats::JsonNode step = waiting.front();
-    waiting.pop_front();
-    if (step.string("type") != "Sequence") {
-      add_step(step, file);
-      continue;
-    }
-    const formats::JsonNode inner = step.at("pretokenizers");
-    for (std::int64_t i = inner.size() - 1; i >= 0; --i) waiting.push_front(inner.at(i));
-  }
+  for_each_step(node, "pretokenizers",
+                [&](const formats::JsonNode& step) { add_step(step, file); });
 }
 
 void TextSplitter::add_step(const formats::JsonNode& node, const std::string& file) {

@@ -1,16 +1,15 @@
 #include "pipeline/tokenizer/text_normalizer.hpp"
 
 #include <algorithm>
-#include <deque>
 
 #include "pipeline/failure.hpp"
+#include "pipeline/tokenizer/step_list.hpp"
 #include "pipeline/tokenizer/tokenizer.hpp"
 
 namespace shardquant::tokenizer {
 
 namespace {
 
-constexpr std::int64_t kMostSteps = 64;
 constexpr std::size_t kMostContentBytes = 4096;
 
 const std::string& short_text(const formats::JsonNode& node) {
@@ -41,18 +40,7 @@ void require_length(const std::string& text, std::size_t most) {
 }  // namespace
 
 TextNormalizer::TextNormalizer(const formats::JsonNode& node, const std::string& file) {
-  std::deque<formats::JsonNode> waiting{node};
-  for (std::int64_t steps = 0; !waiting.empty(); ++steps) {
-    if (steps == kMostSteps) node.refuse(fmt::format("more than {} steps", kMostSteps));
-    const formats::JsonNode step = waiting.front();
-    waiting.pop_front();
-    if (step.string("type") != "Sequence") {
-      add_step(step, file);
-      continue;
-    }
-    const formats::JsonNode inner = step.at("normalizers");
-    for (std::int64_t i = inner.size() - 1; i >= 0; --i) waiting.push_front(inner.at(i));
-  }
+  for_each_step(node, "normalizers", [&](const formats::JsonNode& step) { add_step(step, file); });
 }
 
 void TextNormalizer::add_step(const formats::JsonNode& node, const std::string& file) {

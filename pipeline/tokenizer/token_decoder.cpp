@@ -1,17 +1,16 @@
 #include "pipeline/tokenizer/token_decoder.hpp"
 
-#include <deque>
 #include <optional>
 
 #include "pipeline/failure.hpp"
 #include "pipeline/tokenizer/byte_alphabet.hpp"
+#include "pipeline/tokenizer/step_list.hpp"
 #include "pipeline/tokenizer/unicode_text.hpp"
 
 namespace shardquant::tokenizer {
 
 namespace {
 
-constexpr std::int64_t kMostSteps = 64;
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 std::string all_of(const std::vector<std::string>& pieces) {
@@ -52,18 +51,7 @@ std::optional<char> byte_of_piece(const std::string& piece) {
 }  // namespace
 
 TokenDecoder::TokenDecoder(const formats::JsonNode& node) {
-  std::deque<formats::JsonNode> waiting{node};
-  for (std::int64_t steps = 0; !waiting.empty(); ++steps) {
-    if (steps == kMostSteps) node.refuse(fmt::format("more than {} steps", kMostSteps));
-    const formats::JsonNode step = waiting.front();
-    waiting.pop_front();
-    if (step.string("type") != "Sequence") {
-      add_step(step);
-      continue;
-    }
-    const formats::JsonNode inner = step.at("decoders");
-    for (std::int64_t i = inner.size() - 1; i >= 0; --i) waiting.push_front(inner.at(i));
-  }
+  for_each_step(node, "decoders", [&](const formats::JsonNode& step) { add_step(step); });
 }
 
 void TokenDecoder::add_step(const formats::JsonNode& node) {

@@ -6,6 +6,7 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/tokenizer/added_tokens.hpp"
 #include "pipeline/tokenizer/bpe_model.hpp"
+#include "pipeline/tokenizer/require_encodable.hpp"
 #include "pipeline/tokenizer/split_text.hpp"
 #include "pipeline/tokenizer/text_normalizer.hpp"
 #include "pipeline/tokenizer/token_decoder.hpp"
@@ -38,7 +39,7 @@ class JsonTokenizer final : public Tokenizer {
   std::int64_t vocab_size() const override { return id_end_; }
 
   void encode(std::string_view text, std::vector<std::int32_t>& ids) override {
-    require_text(text);
+    require_encodable(text);
     std::vector<TokenOrText> parts;
     raw_tokens_.split(text, parts);
     for (const TokenOrText& part : parts) {
@@ -77,17 +78,6 @@ class JsonTokenizer final : public Tokenizer {
   std::optional<std::int32_t> eos() const override { return eos_; }
 
  private:
-  void require_text(std::string_view text) const {
-    if (static_cast<std::int64_t>(text.size()) > kMaxTextBytes) {
-      fail(ExitCode::bad_data, "a text of {} bytes; at most {} are encoded at once", text.size(),
-           kMaxTextBytes);
-    }
-    const std::size_t wrong = find_invalid_utf8(text);
-    if (wrong != std::string_view::npos) {
-      fail(ExitCode::bad_data, "the text is not UTF-8 at its byte {}", wrong);
-    }
-  }
-
   // A part without tokens of raw text: normalized, searched for tokens of normalized text, cut.
   void encode_section(std::string_view text, bool at_start, std::vector<std::int32_t>& ids) {
     std::string normalized(text);
