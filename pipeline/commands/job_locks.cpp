@@ -25,11 +25,7 @@ void tell_takeover(const checkpoint::RunLock& lock) {
 void require_writable(const fs::path& output) {
   std::error_code error;
   fs::create_directories(output.parent_path(), error);
-  if (error) {
-    fail(error == std::errc::permission_denied ? ExitCode::no_permission : ExitCode::cannot_create,
-         "{}: cannot create the folder of the output: {}", output.parent_path().string(),
-         error.message());
-  }
+  if (error) fail_creating(output.parent_path(), error.value());
   if (fs::exists(output) && ::access(output.c_str(), W_OK | X_OK) != 0) {
     fail(errno == EROFS ? ExitCode::cannot_create : ExitCode::no_permission,
          "{}: the output folder cannot be written to: {}", output.string(), std::strerror(errno));
