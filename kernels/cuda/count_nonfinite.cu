@@ -9,14 +9,17 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void count_nonfinite_kernel(ConstMatrixView x, std::int64_t* counts,
-                                       std::int64_t* firsts) {
+__global__ void count_nonfinite_kernel(ConstMatrixView x, Part part,
+                                       std::int64_t* counts, std::int64_t* firsts) {
   constexpr std::uint32_t kExponent = 0x7f800000u;
   std::int64_t* scratch = shared_memory<std::int64_t>();
   std::int64_t count = 0;
   std::int64_t first = x.size();
   for (std::int64_t i = thread_in_grid(); i < x.size(); i += threads_in_grid()) {
-    const float value = x.row(i / x.cols)[i % x.cols];
+    const std::int64_t row = i / x.cols;
+    const std::int64_t col = i % x.cols;
+    if (part == Part::upper_triangle && col < row) continue;
+    const float value = x.row(row)[col];
     if ((std::bit_cast<std::uint32_t>(value) & kExponent) != kExponent) continue;
     ++count;
     if (i < first) first = i;
@@ -31,10 +34,10 @@ __global__ void count_nonfinite_kernel(ConstMatrixView x, std::int64_t* counts,
 
 }  // namespace
 
-void launch_count_nonfinite(ConstMatrixView x, std::int64_t* counts, std::int64_t* firsts,
-                            cudaStream_t stream) {
+void launch_count_nonfinite(ConstMatrixView x, Part part, std::int64_t* counts,
+                            std::int64_t* firsts, cudaStream_t stream) {
   launch(stream, kCountBlocks, kThreads, kThreads / kWarp * sizeof(std::int64_t),
-         count_nonfinite_kernel, x, counts, firsts);
+         count_nonfinite_kernel, x, part, counts, firsts);
 }
 
 }  // namespace shardquant::kernels::cuda

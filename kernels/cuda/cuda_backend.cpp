@@ -2,10 +2,10 @@
 
 #include <nvtx3/nvToolsExt.h>
 
-#include <algorithm>
 #include <array>
 
 #include "kernels/cuda/causal_attention.hpp"
+#include "kernels/cuda/count_nonfinite.hpp"
 #include "kernels/cuda/cuda_check.hpp"
 #include "kernels/cuda/factor_hessian.hpp"
 #include "kernels/cuda/launchers.hpp"
@@ -139,28 +139,15 @@ void CudaBackend::add(MatrixView x, ConstMatrixView y) {
 void CudaBackend::negative_log_likelihood(MatrixView logits, std::span<const std::int32_t> targets,
                                           std::span<double> losses) {
   if (logits.rows == 0) return;
-  DeviceBuffer<std::int32_t> device_targets(context_->memory(), logits.rows);
+  const auto rows = static_cast<std::size_t>(logits.rows);
+  const auto device_targets = context_->on_device(targets.first(rows));
   DeviceBuffer<double> device_losses(context_->memory(), logits.rows);
-  context_->upload(std::as_bytes(targets.first(static_cast<std::size_t>(logits.rows))),
-                   device_targets.get());
   launch_negative_log_likelihood(logits, device_targets.get(), device_losses.get(), stream());
-  SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(losses.data(), device_losses.get(),
-                                      static_cast<std::size_t>(logits.rows) * sizeof(double),
-                                      cudaMemcpyDeviceToHost, stream()));
-  context_->stream().synchronize();
+  context_->download(device_losses.get(), losses.first(rows));
 }
 
 std::int64_t CudaBackend::count_nonfinite(ConstMatrixView x, std::int64_t& first) {
-  DeviceBuffer<std::int64_t> found(context_->memory(), 2 * kCountBlocks);
-  launch_count_nonfinite(x, found.get(), found.get() + kCountBlocks, stream());
-  std::vector<std::int64_t> host(2 * kCountBlocks);
-  SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(host.data(), found.get(), host.size() * sizeof(std::int64_t),
-                                      cudaMemcpyDeviceToHost, stream()));
-  context_->stream().synchronize();
-  std::int64_t count = 0;
-  for (int i = 0; i < kCountBlocks; ++i) count += host[static_cast<std::size_t>(i)];
-  if (count > 0) first = *std::min_element(host.begin() + kCountBlocks, host.end());
-  return count;
+  return cuda::count_nonfinite(*context_, x, Part::whole, first);
 }
 
 void CudaBackend::accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian) {
@@ -179,8 +166,7 @@ Matrix CudaBackend::permuted_transpose(const HostTensor& weight,
   const std::int64_t stride = (weight.rows + kTileColumns - 1) / kTileColumns * kTileColumns;
   Matrix out = context_->allocate(weight.cols, weight.rows, stride);
   const DeviceBuffer<std::byte> stored = context_->upload_stored(weight);
-  DeviceBuffer<std::int32_t> device_perm(context_->memory(), weight.cols);
-  context_->upload(std::as_bytes(perm), device_perm.get());
+  const auto device_perm = context_->on_device(perm);
   launch_permuted_transpose(stored.get(), weight.type, device_perm.get(), out, stream());
   return out;
 }

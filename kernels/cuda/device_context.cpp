@@ -62,6 +62,12 @@ void DeviceContext::upload(std::span<const std::byte> host, void* to) {
   }
 }
 
+void DeviceContext::download_bytes(const void* from, std::span<std::byte> host) {
+  SHARDQUANT_CUDA_TRY(
+      cudaMemcpyAsync(host.data(), from, host.size(), cudaMemcpyDeviceToHost, stream_.get()));
+  stream_.synchronize();
+}
+
 DeviceBuffer<std::byte> DeviceContext::upload_stored(const HostTensor& tensor) {
   const std::int64_t bytes = tensor.rows * tensor.cols * (tensor.type == ElementType::f32 ? 4 : 2);
   DeviceBuffer<std::byte> stored(memory_, bytes);

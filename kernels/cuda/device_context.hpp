@@ -49,6 +49,18 @@ class DeviceContext : public std::enable_shared_from_this<DeviceContext> {
   /// Bytes from any host memory to the device through two pinned buffers: one is filled while the
   /// other is copied. Returns when `host` has been read; the copy itself may still be under way.
   void upload(std::span<const std::byte> host, void* to);
+  /// Elements of host memory in device memory of their own.
+  template <class T>
+  DeviceBuffer<T> on_device(std::span<const T> host) {
+    DeviceBuffer<T> buffer(memory_, static_cast<std::int64_t>(host.size()));
+    upload(std::as_bytes(host), buffer.get());
+    return buffer;
+  }
+  /// Elements from the device to any host memory; waits for the device.
+  template <class T>
+  void download(const T* from, std::span<T> host) {
+    download_bytes(from, std::as_writable_bytes(host));
+  }
   /// A tensor as it lies in its file, at an address that its element type can be read at.
   DeviceBuffer<std::byte> upload_stored(const HostTensor& tensor);
 
@@ -69,6 +81,8 @@ class DeviceContext : public std::enable_shared_from_this<DeviceContext> {
     PinnedBuffer memory;
     Event copied;
   };
+
+  void download_bytes(const void* from, std::span<std::byte> host);
 
   int device_;
   int pieces_;

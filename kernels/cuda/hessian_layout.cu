@@ -56,6 +56,30 @@ __global__ void mirror_damped_kernel(MatrixView h, const float* diagonal, float 
   }
 }
 
+__global__ void widen_lower_kernel(ConstMatrixView h, double* wide) {
+  for (std::int64_t at = thread_in_grid(); at < h.size(); at += threads_in_grid()) {
+    const std::int64_t i = at / h.cols;
+    const std::int64_t j = at % h.cols;
+    if (j <= i) wide[at] = static_cast<double>(h.row(i)[j]);
+  }
+}
+
+__global__ void narrow_lower_kernel(const double* wide, MatrixView h) {
+  for (std::int64_t at = thread_in_grid(); at < h.size(); at += threads_in_grid()) {
+    const std::int64_t i = at / h.cols;
+    const std::int64_t j = at % h.cols;
+    if (j <= i) h.row(i)[j] = static_cast<float>(wide[at]);
+  }
+}
+
+__global__ void set_identity_kernel(MatrixView h) {
+  for (std::int64_t at = thread_in_grid(); at < h.size(); at += threads_in_grid()) {
+    const std::int64_t i = at / h.cols;
+    const std::int64_t j = at % h.cols;
+    h.row(i)[j] = i == j ? 1.0f : 0.0f;
+  }
+}
+
 __device__ float unit_element(float value, std::int64_t i, std::int64_t j, const float* pivots) {
   if (j < i) return 0.0f;
   return j == i ? 1.0f : value / pivots[j];
@@ -100,6 +124,21 @@ void launch_mirror_damped(MatrixView h, const float* diagonal, float damp, cudaS
   const unsigned tiles = blocks_for(h.rows, kTile);
   launch(stream, dim3(tiles, tiles), dim3(kTile, kTileRows), kTile * (kTile + 1) * sizeof(float),
          mirror_damped_kernel, h, diagonal, damp);
+}
+
+void launch_widen_lower(ConstMatrixView h, double* wide, cudaStream_t stream) {
+  if (h.size() == 0) return;
+  launch(stream, blocks_for_loop(h.size(), 256), 256, 0, widen_lower_kernel, h, wide);
+}
+
+void launch_narrow_lower(const double* wide, MatrixView h, cudaStream_t stream) {
+  if (h.size() == 0) return;
+  launch(stream, blocks_for_loop(h.size(), 256), 256, 0, narrow_lower_kernel, wide, h);
+}
+
+void launch_set_identity(MatrixView h, cudaStream_t stream) {
+  if (h.size() == 0) return;
+  launch(stream, blocks_for_loop(h.size(), 256), 256, 0, set_identity_kernel, h);
 }
 
 void launch_reverse_to_unit_factor(MatrixView h, const float* pivots, cudaStream_t stream) {

@@ -46,9 +46,11 @@ void launch_negative_log_likelihood(ConstMatrixView logits, const std::int32_t* 
                                     double* losses, cudaStream_t stream);
 /// Blocks that launch_count_nonfinite cuts a matrix into.
 constexpr int kCountBlocks = 256;
+/// What of a matrix is looked at.
+enum class Part { whole, upper_triangle };
 /// counts, firsts: [kCountBlocks]; firsts: least flat index, or x.size()
-void launch_count_nonfinite(ConstMatrixView x, std::int64_t* counts, std::int64_t* firsts,
-                            cudaStream_t stream);
+void launch_count_nonfinite(ConstMatrixView x, Part part, std::int64_t* counts,
+                            std::int64_t* firsts, cudaStream_t stream);
 
 // Hessian
 
@@ -60,6 +62,17 @@ void launch_permute_symmetric(ConstMatrixView h, const std::int32_t* order, Matr
                               cudaStream_t stream);
 /// Lower triangle = transpose of the upper one, diagonal = diagonal + damp.
 void launch_mirror_damped(MatrixView h, const float* diagonal, float damp, cudaStream_t stream);
+/// product = (strict upper triangle of h, its mirror image, diagonal + damp) x. x, product: [n]
+void launch_symmetric_product(ConstMatrixView h, const float* diagonal, float damp, const double* x,
+                              double* product, cudaStream_t stream);
+/// inner = L^T x, product = L inner, L the lower triangle of h. x, inner, product: [n]
+void launch_factor_product(ConstMatrixView h, const double* x, double* inner, double* product,
+                           cudaStream_t stream);
+/// wide = the lower triangle of h, rows without gaps; what lies above the diagonal is left alone.
+void launch_widen_lower(ConstMatrixView h, double* wide, cudaStream_t stream);
+/// The lower triangle of h = that of wide, rounded; the rest of h is left alone.
+void launch_narrow_lower(const double* wide, MatrixView h, cudaStream_t stream);
+void launch_set_identity(MatrixView h, cudaStream_t stream);
 /// In place: the lower triangle of h holds L; h becomes A = R diag(R)^-1, R the reversal of L, with
 /// zeros below the diagonal. pivots: [n] diag(R)
 void launch_reverse_to_unit_factor(MatrixView h, const float* pivots, cudaStream_t stream);

@@ -222,16 +222,10 @@ void OptionSweep::launch_groups(const SweepTasks& tasks, int rows, const SweepRe
 }
 
 std::vector<OptionError> OptionSweep::errors() const {
-  const cudaStream_t stream = context_.stream().get();
   std::vector<TileErrors> tiles(static_cast<std::size_t>(errors_.count()));
   std::vector<std::int64_t> flushed(static_cast<std::size_t>(flushed_.count()));
-  SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(tiles.data(), errors_.get(),
-                                      tiles.size() * sizeof(TileErrors), cudaMemcpyDeviceToHost,
-                                      stream));
-  SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(flushed.data(), flushed_.get(),
-                                      flushed.size() * sizeof(std::int64_t), cudaMemcpyDeviceToHost,
-                                      stream));
-  context_.stream().synchronize();
+  context_.download(errors_.get(), std::span(tiles));
+  context_.download(flushed_.get(), std::span(flushed));
   std::vector<OptionError> errors(options_.size());
   for (std::size_t s = 0; s < states_.size(); ++s) {
     OptionError error;

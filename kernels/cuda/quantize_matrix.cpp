@@ -33,13 +33,6 @@ std::vector<std::size_t> distinct_options(std::span<const std::vector<RowGroup>>
   return order;
 }
 
-template <class T>
-void download(DeviceContext& context, const T* from, std::span<T> to) {
-  SHARDQUANT_CUDA_TRY(cudaMemcpyAsync(to.data(), from, to.size_bytes(), cudaMemcpyDeviceToHost,
-                                      context.stream().get()));
-  context.stream().synchronize();
-}
-
 // ||sketches[block] matrix||_F^2 per block of sketch_rows rows.
 std::vector<double> sketched_norms(DeviceContext& context, ConstMatrixView sketches,
                                    std::int64_t sketch_rows, ConstMatrixView matrix) {
@@ -50,7 +43,7 @@ std::vector<double> sketched_norms(DeviceContext& context, ConstMatrixView sketc
   const MatrixView out{product.get(), sketches.rows, matrix.cols, matrix.cols};
   multiply(context, sketches, matrix, out);
   launch_squared_sums(out, nullptr, sketch_rows, sums.get(), context.stream().get());
-  download(context, sums.get(), std::span(norms));
+  context.download(sums.get(), std::span(norms));
   return norms;
 }
 
@@ -98,8 +91,8 @@ WeightNorms weight_norms(DeviceContext& context, ConstMatrixView weight,
   launch_squared_sums(weight, nullptr, 1, plain.get(), stream);
   std::vector<double> damped_rows(static_cast<std::size_t>(weight.rows));
   std::vector<double> plain_rows(damped_rows.size());
-  download(context, damped.get(), std::span(damped_rows));
-  download(context, plain.get(), std::span(plain_rows));
+  context.download(damped.get(), std::span(damped_rows));
+  context.download(plain.get(), std::span(plain_rows));
   WeightNorms norms;
   norms.damped = std::accumulate(damped_rows.begin(), damped_rows.end(), 0.0);
   norms.weight = std::accumulate(plain_rows.begin(), plain_rows.end(), 0.0);
@@ -157,10 +150,10 @@ QuantizedMatrix quantize_matrix(DeviceContext& context, ConstMatrixView weight,
   const std::vector<RowGroup>* const option = &result.groups;
   sweep.run(std::span(&option, 1), {codes.get(), values.get(), scale_codes.get(), scale_max.get()});
   result.error = sweep.errors().front();
-  download(context, codes.get(), std::span(result.codes));
-  download(context, values.get(), std::span(result.values));
-  download(context, scale_codes.get(), std::span(result.scale_codes));
-  download(context, scale_max.get(), std::span(result.scale_max));
+  context.download(codes.get(), std::span(result.codes));
+  context.download(values.get(), std::span(result.values));
+  context.download(scale_codes.get(), std::span(result.scale_codes));
+  context.download(scale_max.get(), std::span(result.scale_max));
   return result;
 }
 

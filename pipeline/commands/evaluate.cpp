@@ -1,17 +1,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
 
-#include "kernels/make_backend.hpp"
 #include "pipeline/calibration/document_source.hpp"
 #include "pipeline/calibration/token_rows.hpp"
-#include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/commands/device_faults.hpp"
+#include "pipeline/commands/open_backend.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/model/compare_models.hpp"
 #include "pipeline/model/evaluate_documents.hpp"
@@ -156,22 +154,24 @@ void evaluate_documents(comm::Communicator& comm, const EvalArguments& arguments
   comm::on_all(comm, [&] { inputs.open(arguments); });
   std::string reason;
   const auto backend =
-      kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads, reason);
+      open_backend(comm, kernels::DeviceKind::automatic, arguments.threads, reason);
   std::vector<model::DocumentLoss> losses;
   std::vector<model::TokenComparison> comparisons;
   comm::on_all(comm, [&] {
     const stages::SourceModel& model = *inputs.model;
     const auto batches = own_batches(comm, inputs.documents);
     const model::FolderWeights source(model.layout, model.tensors);
-    if (!inputs.plain) {
-      losses = model::evaluate_documents(*backend, model.description, model.layout, source,
-                                         inputs.documents, batches);
-      return;
-    }
-    const model::FolderWeights plain(inputs.plain->layout, inputs.plain->tensors);
-    comparisons =
-        model::compare_models(*backend, {inputs.plain->description, inputs.plain->layout, plain},
-                              {model.description, model.layout, source}, inputs.documents, batches);
+    with_device_faults(comm.rank(), [&] {
+      if (!inputs.plain) {
+        losses = model::evaluate_documents(*backend, model.description, model.layout, source,
+                                           inputs.documents, batches);
+        return;
+      }
+      const model::FolderWeights plain(inputs.plain->layout, inputs.plain->tensors);
+      comparisons = model::compare_models(
+          *backend, {inputs.plain->description, inputs.plain->layout, plain},
+          {model.description, model.layout, source}, inputs.documents, batches);
+    });
   });
   if (!inputs.plain) {
     losses = gather_all(comm, losses);
@@ -205,10 +205,8 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
   comm::on_all(comm, open);
 
   std::string reason;
-  const auto launch =
-      comm::LaunchEnvironment::read([](const char* name) { return std::getenv(name); });
-  const auto backend = kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads,
-                                             reason, static_cast<int>(launch.local_rank));
+  const auto backend =
+      open_backend(comm, kernels::DeviceKind::automatic, arguments.threads, reason);
   std::vector<model::RowLoss> mine;
   comm::on_all(comm, [&] {
     const model::RowRange range = own_rows(comm, rows, arguments.length);

@@ -10,11 +10,11 @@
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/generation.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
-#include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/comm/observed_communicator.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/commands/device_faults.hpp"
 #include "pipeline/commands/job_locks.hpp"
+#include "pipeline/commands/open_backend.hpp"
 #include "pipeline/control/time_limit.hpp"
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/faults/fault_point.hpp"
@@ -52,24 +52,10 @@ std::unique_ptr<stages::SourceModel> open_model(comm::Communicator& comm,
   return model;
 }
 
-std::unique_ptr<kernels::Backend> open_backend(comm::Communicator& comm,
-                                               const config::RunConfig::Device& device,
-                                               std::string& reason) {
-  auto kind = kernels::DeviceKind::automatic;
-  if (device.kind == "cpu") kind = kernels::DeviceKind::cpu;
-  if (device.kind == "cuda") kind = kernels::DeviceKind::cuda;
-  const auto launch =
-      comm::LaunchEnvironment::read([](const char* name) { return std::getenv(name); });
-  std::unique_ptr<kernels::Backend> backend;
-  comm::on_all(comm, [&] {
-    try {
-      backend = kernels::make_backend(kind, static_cast<int>(device.threads), reason,
-                                      static_cast<int>(launch.local_rank));
-    } catch (const kernels::BackendUnavailable& error) {
-      throw Failure(ExitCode::unavailable, error.what());
-    }
-  });
-  return backend;
+kernels::DeviceKind device_kind(const std::string& name) {
+  if (name == "cpu") return kernels::DeviceKind::cpu;
+  if (name == "cuda") return kernels::DeviceKind::cuda;
+  return kernels::DeviceKind::automatic;
 }
 
 kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer& config) {
@@ -253,7 +239,8 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   const bool has_tokens = !asked.calibration.tokens.empty();
   if (has_tokens) comm::on_all(comm, open_tokens);
   std::string reason;
-  const auto backend = open_backend(comm, config.device, reason);
+  const auto backend =
+      open_backend(comm, device_kind(config.device.kind), config.device.threads, reason);
   std::string no_link;
   const auto device_link = stages::open_device_link(comm, *backend, no_link);
   faults::reach(faults::Point::inputs_opened);

@@ -8,7 +8,10 @@
 #include "cusolverDn.h"
 #include "standin_check.hpp"
 
-extern "C" void spotrf_(const char* uplo, const int* n, float* a, const int* lda, int* info);
+extern "C" {
+void spotrf_(const char* uplo, const int* n, float* a, const int* lda, int* info);
+void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
+}
 
 namespace {
 
@@ -18,12 +21,13 @@ CBLAS_TRANSPOSE as_blas(cublasOperation_t op) {
 
 // Reads every element of a matrix under AddressSanitizer, so that one that lies outside memory is
 // found: OpenBLAS itself is not instrumented.
-void touch(const float* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
+template <class T>
+void touch(const T* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
   if (rows == 0 || cols == 0) return;
 #if defined(CUDA_STANDIN_ASAN)
   for (std::int64_t j = 0; j < cols; ++j) {
-    if (__asan_region_is_poisoned(const_cast<float*>(data + j * stride),
-                                  static_cast<std::size_t>(rows) * sizeof(float)) != nullptr) {
+    if (__asan_region_is_poisoned(const_cast<T*>(data + j * stride),
+                                  static_cast<std::size_t>(rows) * sizeof(T)) != nullptr) {
       cuda_standin::stop("a matrix of a product lies outside %s", "its memory");
     }
   }
@@ -159,12 +163,18 @@ cusolverStatus_t cusolverDnXpotrf(cusolverDnHandle_t, cusolverDnParams_t, cublas
                                   std::int64_t n, cudaDataType_t type_a, void* a, std::int64_t lda,
                                   cudaDataType_t compute, void*, std::size_t, void*, std::size_t,
                                   int* info) {
-  if (type_a != CUDA_R_32F || compute != CUDA_R_32F || lda < n) {
-    return CUSOLVER_STATUS_INVALID_VALUE;
-  }
-  touch(static_cast<float*>(a), n, n, lda);
+  if (type_a != compute || lda < n) return CUSOLVER_STATUS_INVALID_VALUE;
+  const char* triangle = uplo == CUBLAS_FILL_MODE_UPPER ? "U" : "L";
   const int size = static_cast<int>(n);
   const int stride = static_cast<int>(lda);
-  spotrf_(uplo == CUBLAS_FILL_MODE_UPPER ? "U" : "L", &size, static_cast<float*>(a), &stride, info);
+  if (type_a == CUDA_R_32F) {
+    touch(static_cast<float*>(a), n, n, lda);
+    spotrf_(triangle, &size, static_cast<float*>(a), &stride, info);
+  } else if (type_a == CUDA_R_64F) {
+    touch(static_cast<double*>(a), n, n, lda);
+    dpotrf_(triangle, &size, static_cast<double*>(a), &stride, info);
+  } else {
+    return CUSOLVER_STATUS_INVALID_VALUE;
+  }
   return CUSOLVER_STATUS_SUCCESS;
 }

@@ -27,6 +27,8 @@ class SilentCommunicator final : public comm::Communicator {
   void receive(std::span<std::byte>, int) override { refuse(); }
   std::vector<std::vector<std::byte>> gather(std::span<const std::byte>) override { refuse(); }
   std::int64_t max(std::int64_t) override { refuse(); }
+  void raise_notice() override {}
+  bool notice_raised() override { return false; }
   [[noreturn]] void abort(int) override { refuse(); }
 
  private:
