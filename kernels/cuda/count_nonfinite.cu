@@ -9,8 +9,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void count_nonfinite_kernel(ConstMatrixView x, Part part,
-                                       std::int64_t* counts, std::int64_t* firsts) {
+__global__ void count_nonfinite_kernel(ConstMatrixView x, Part part, std::int64_t* counts,
+                                       std::int64_t* firsts) {
   constexpr std::uint32_t kExponent = 0x7f800000u;
   std::int64_t* scratch = shared_memory<std::int64_t>();
   std::int64_t count = 0;
