@@ -43,7 +43,7 @@ shared_of() {
     search_scales_kernel) echo "6300 (49 factors)" ;;
     choose_shrink_kernel) echo "424 (49 factors)" ;;
     permuted_transpose_kernel*|mirror_damped_kernel) echo 4224 ;;
-    rms_norm_kernel|negative_log_likelihood_kernel|count_nonfinite_kernel|squared_sums_kernel) echo 64 ;;
+    rms_norm_kernel|negative_log_likelihood_kernel|count_nonfinite_kernel|squared_sums_kernel|row_products_kernel*) echo 64 ;;
     causal_softmax_kernel) echo 16 ;;
     *) echo 0 ;;
   esac
