@@ -61,6 +61,7 @@ void check_job(comm::Communicator& comm, const RunArguments& arguments, const Op
                report::Log& log) {
   RankFacts mine = local_facts();
   mine.device = job.backend.description();
+  mine.device_identity = job.backend.device_identity();
   mine.threads = job.config.device.threads;
   mine.memory_needed = job.memory_needed;
   StartFacts facts;

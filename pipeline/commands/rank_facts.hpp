@@ -12,11 +12,11 @@ namespace shardquant::commands {
 /// What one rank can tell of itself before any work.
 struct RankFacts {
   std::string host;
-  std::string device;              ///< what it computes with: kind, vector units, libraries
-  std::string device_identity;     ///< of a device that is for one rank alone; empty: it has none
-  std::int64_t threads = 1;        ///< that it will compute with
-  std::set<int> processors;        ///< of its host, that it may run on; empty: unknown
-  std::int64_t memory_needed = 0;  ///< bytes at most
+  std::string device;                 ///< what it computes with: kind, vector units, libraries
+  std::string device_identity;        ///< of a device beside the processors; empty: it has none
+  std::int64_t threads = 1;           ///< that it will compute with
+  std::set<int> processors;           ///< of its host, that it may run on; empty: unknown
+  std::int64_t memory_needed = 0;     ///< bytes at most
   std::int64_t memory_available = 0;  ///< bytes, to all ranks of its host together; 0: unknown
 
   bool operator==(const RankFacts&) const = default;

@@ -27,7 +27,8 @@ struct Host {
   bool crowded_rank = false;
   std::int64_t memory_needed = 0, memory_available = 0;
   std::set<std::string> devices, identities;
-  std::string shared_device;  // that two ranks have
+  std::set<std::string> roundings;  // what has its own way of rounding
+  std::string shared_device;        // that two ranks have
 
   std::int64_t memory_left() const { return memory_available - memory_needed; }
 };
@@ -47,6 +48,8 @@ Hosts by_host(const std::vector<RankFacts>& ranks) {
     host.memory_available =
         first ? rank.memory_available : std::min(host.memory_available, rank.memory_available);
     host.devices.insert(rank.device);
+    // Devices of one kind have numbers in their names.
+    host.roundings.insert(rank.device_identity.empty() ? rank.device : "a device");
     if (!rank.device_identity.empty() && !host.identities.insert(rank.device_identity).second) {
       host.shared_device = rank.device_identity;
     }
@@ -77,22 +80,23 @@ void describe_devices(const Hosts& hosts, StartReport& report) {
 
 void judge_devices(const Hosts& hosts, StartReport& report) {
   describe_devices(hosts, report);
-  std::set<std::string> kinds;
-  std::vector<std::string> crowded;
+  std::set<std::string> roundings;
+  std::vector<std::string> crowded, shared;
   for (const auto& [name, host] : hosts) {
-    kinds.insert(host.devices.begin(), host.devices.end());
-    if (!host.shared_device.empty()) {
-      report.complaints.push_back(
-          fmt::format("{}: two ranks have the device {}: start as many ranks on a node as it has "
-                      "devices, by srun with --gpu-bind=none",
-                      name, host.shared_device));
-    }
+    roundings.insert(host.roundings.begin(), host.roundings.end());
+    if (!host.shared_device.empty()) shared.push_back(name);
     const bool crowded_host =
         !host.processors.empty() && host.threads > std::ssize(host.processors);
     const bool computes_itself = host.identities.empty();
     if (computes_itself && (host.crowded_rank || crowded_host)) crowded.push_back(name);
   }
-  if (kinds.size() > 1) {
+  if (!shared.empty()) {
+    report.lines.push_back(fmt::format(
+        "devices  warning: {}: ranks share a device, as {}: they hold each other up; start as "
+        "many on a node as it has devices, by srun with --gpu-bind=none",
+        some_of(shared), hosts.at(shared.front()).shared_device));
+  }
+  if (roundings.size() > 1) {
     report.lines.push_back(
         "devices  warning: not all ranks compute with the same: they round differently, and the "
         "bytes of the output depend on which rank did what");

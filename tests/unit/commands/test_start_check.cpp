@@ -164,15 +164,30 @@ TEST(StartCheck, RefusesFewerRanksThanTasks) {
   EXPECT_THAT(judge_start(facts).complaints, IsEmpty());
 }
 
-TEST(StartCheck, RefusesADeviceThatTwoRanksOfAHostHave) {
+TEST(StartCheck, WarnsOfADeviceThatRanksOfAHostShare) {
   RankFacts first = facts_of("n1");
-  first.device_identity = "GPU-1";
-  RankFacts second = facts_of("n2");
-  second.device_identity = "GPU-1";  // of another host: another device
-  EXPECT_THAT(judge_start(job_of({first, second})).complaints, IsEmpty());
+  first.device = "cuda (device 0)";
+  first.device_identity = "0000:17:00.0";
+  RankFacts second = first;
+  second.host = "n2";  // another device
+  EXPECT_THAT(judge_start(job_of({first, second})).lines, Not(Contains(HasSubstr("warning"))));
   second.host = "n1";
-  EXPECT_THAT(judge_start(job_of({first, second})).complaints,
-              ElementsAre(AllOf(HasSubstr("n1"), HasSubstr("GPU-1"), HasSubstr("--gpu-bind"))));
+  const StartReport report = judge_start(job_of({first, second}));
+  EXPECT_THAT(report.complaints, IsEmpty());
+  EXPECT_THAT(report.lines, Contains(AllOf(HasSubstr("warning: n1: ranks share a device"),
+                                           HasSubstr("0000:17:00.0"), HasSubstr("--gpu-bind"))));
+}
+
+TEST(StartCheck, DevicesOfOneHostAreMappedAndAlike) {
+  RankFacts first = facts_of("n1");
+  first.device = "cuda (device 0)";
+  first.device_identity = "0000:17:00.0";
+  RankFacts second = first;
+  second.device = "cuda (device 1)";
+  second.device_identity = "0000:18:00.0";
+  const StartReport report = judge_start(job_of({first, second}));
+  EXPECT_THAT(report.lines, Contains(HasSubstr("cuda (device 0) and cuda (device 1)")));
+  EXPECT_THAT(report.lines, Not(Contains(HasSubstr("warning"))));
 }
 
 TEST(StartCheck, WarnsOfMoreThreadsThanProcessors) {
