@@ -5,7 +5,7 @@
 # the GPU's tests are skipped, counted and named. Usage: scripts/gpu_check.sh [TABLE.md]
 # Environment: ARCHITECTURES (for CMake), CONFIGURE_ARGS (further arguments of cmake), JOBS (of ninja).
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 table=${1:-build/gpu/gpu-check.md}
 build=build/gpu
 mkdir -p "$build" "$(dirname "$table")"

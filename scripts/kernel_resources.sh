@@ -52,6 +52,7 @@ printf '| kernel | file | sm | registers | dynamic shared, bytes | stack, bytes 
 printf '|---|---|---|---|---|---|---|\n'
 status=0
 while IFS='|' read -r file name architecture registers stack spilled; do
+  # shellcheck disable=SC2016  # the backticks are Markdown's
   printf '| `%s` | %s | %s | %s | %s | %s | %s |\n' "$name" "$file" "$architecture" "$registers" \
     "$(shared_of "$name")" "$stack" "$spilled"
   case $file in
