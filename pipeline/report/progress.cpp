@@ -48,19 +48,33 @@ void Progress::reuse(std::int64_t items, double cost) {
   cost_reused_ += cost;
 }
 
-void Progress::advance(double cost, std::string_view note) {
+void Progress::set_later_cost(double cost) {
   const std::lock_guard lock(mutex_);
-  done_ += 1;
+  cost_later_ = cost;
+}
+
+void Progress::complete(std::int64_t items, double cost, std::string_view note) {
+  const std::lock_guard lock(mutex_);
+  done_ += items;
   cost_done_ += cost;
+  cost_begun_ = 0.0;
+  write_if_due(note);
+}
+
+void Progress::begin_items(double cost, std::string_view note) {
+  const std::lock_guard lock(mutex_);
+  cost_begun_ = cost;
+  write_if_due(note);
+}
+
+void Progress::write_if_due(std::string_view note) {
   const double now = log_.elapsed();
   const double pause = log_.terminal() ? kSecondsBetweenDrawings : kSecondsBetweenLines;
   // The last item's line is the one of finish().
   if (finished_ || done_ >= items_ || now - last_written_ < pause) return;
   last_written_ = now;
-  const std::string text =
-      with_note(fmt::format("{}  {}  eta {}", counts(), rate_text(rate_per_minute()),
-                            clock_text(estimate_left())),
-                note);
+  const std::string text = with_note(
+      fmt::format("{}  {}  {}", counts(), rate_text(rate_per_minute()), left_text()), note);
   if (log_.terminal()) {
     log_.redraw(stage_, text);
   } else {
@@ -84,7 +98,7 @@ double Progress::fraction() const {
 
 double Progress::seconds_left() const {
   const std::lock_guard lock(mutex_);
-  return estimate_left();
+  return estimate_left(0.0);
 }
 
 std::string Progress::counts() const {
@@ -94,19 +108,26 @@ std::string Progress::counts() const {
   return fmt::format("{:>{}}/{} {:5.1f}%", done_, total.size(), total, percent);
 }
 
+std::string Progress::left_text() const {
+  std::string text = "eta " + clock_text(estimate_left(0.0));
+  if (cost_later_ > 0.0) text += ", job " + clock_text(estimate_left(cost_later_));
+  return text;
+}
+
 double Progress::fraction_done() const {
   if (done_ >= items_) return 1.0;
   const double fraction = total_cost_ > 0.0
-                              ? cost_done_ / total_cost_
+                              ? cost_so_far() / total_cost_
                               : static_cast<double>(done_) / static_cast<double>(items_);
   return std::isfinite(fraction) ? std::clamp(fraction, 0.0, 0.9999) : 0.0;
 }
 
-double Progress::estimate_left() const {
-  if (done_ >= items_) return 0.0;
-  const double earned = cost_done_ - cost_reused_;
+double Progress::estimate_left(double later_cost) const {
+  if (done_ >= items_ && later_cost <= 0.0) return 0.0;
+  const double earned = cost_so_far() - cost_reused_;
   if (!(earned > 0.0)) return -1.0;
-  return (log_.elapsed() - begin_) * std::max(total_cost_ - cost_done_, 0.0) / earned;
+  const double left = std::max(total_cost_ - cost_so_far(), 0.0) + later_cost;
+  return (log_.elapsed() - begin_) * left / earned;
 }
 
 double Progress::rate_per_minute() const {

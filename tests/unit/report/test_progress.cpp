@@ -75,6 +75,30 @@ TEST_F(ProgressLines, ReusedItemsCountAsDoneButNotForTheRate) {
               ElementsAre("[00:01:00] measure     9/10  90.0%  rate 1.0/min  eta 00:01:00"));
 }
 
+TEST_F(ProgressLines, ItemsUnderWayCountForTheTimeLeftButNotAsDone) {
+  Log log = log_to(false);
+  Progress progress(log, "measure", 4, 100.0);
+  now = 10.0;
+  progress.begin_items(20.0);
+  EXPECT_DOUBLE_EQ(progress.seconds_left(), 40.0);
+  now = 40.0;
+  progress.begin_items(25.0, "no ckpt yet");
+  EXPECT_THAT(lines(),
+              ElementsAre("[00:00:40] measure    0/4  25.0%  rate -  eta 00:02:00  no ckpt yet"));
+  progress.complete(2, 50.0);
+  EXPECT_DOUBLE_EQ(progress.fraction(), 0.5) << "what was under way is in it now";
+}
+
+TEST_F(ProgressLines, TheJobHasATimeLeftOfItsOwnWhereMoreComesAfterThePhase) {
+  Log log = log_to(false);
+  Progress progress(log, "measure", 4, 100.0);
+  progress.set_later_cost(30.0);
+  now = 60.0;
+  progress.advance(60.0);
+  EXPECT_THAT(lines(), ElementsAre("[00:01:00] measure    1/4  60.0%  rate 1.0/min  eta 00:00:40, "
+                                   "job 00:01:10"));
+}
+
 TEST_F(ProgressLines, WithoutATerminalAtMostOneIn30SecondsAndOneAtTheEnd) {
   Log log = log_to(false);
   Progress progress(log, "measure", 1000, 1000.0);
