@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what a bare Debian 12 lacks to build, run and test shardquant. Does nothing when all is there.
+# Installs what a bare Debian 12 lacks to build and run shardquant; with the argument `tests`, also what its tests
+# take. Does nothing when all is there.
 set -euo pipefail
 
 packages=(
@@ -11,6 +12,9 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 strace
 )
+
+# For the test of the report page, which is skipped where there is no browser.
+if [[ ${1:-} == tests ]]; then packages+=(chromium); fi
 
 missing=()
 for package in "${packages[@]}"; do

@@ -20,12 +20,20 @@ using formats::json_quote;
 
 std::vector<RunConfig::Source> sources_of(const RunConfig::Calibration& calibration) {
   if (!calibration.sources.empty()) return calibration.sources;
+  if (!calibration.tokens.empty()) {
+    const bool is_tensor = calibration.tokens.extension() == ".safetensors";
+    return {{calibration.tokens, is_tensor ? "safetensors" : "tokens", "text", 1.0}};
+  }
   return {{calibration.text, "auto", "text", 1.0}};
 }
 
 PackingRules rules_of(const RunConfig::Calibration& calibration) {
   PackingRules rules;
   rules.length = calibration.length;
+  if (!calibration.tokens.empty()) {
+    rules.bos = BosPolicy::none;
+    return rules;  // rows as they lie in the file
+  }
   rules.bos = calibration.bos == "document" ? BosPolicy::document
               : calibration.bos == "row"    ? BosPolicy::row
                                             : BosPolicy::none;
@@ -112,6 +120,11 @@ void write_rows(const fs::path& file, const RowSet& set) {
        file.string());
 }
 
+// A run from a token file reads its calibration rows from there.
+bool is_in_place(const RunConfig::Calibration& calibration, const RowSet& set) {
+  return !calibration.tokens.empty() && set.name == "calibration_rows";
+}
+
 }  // namespace
 
 fs::path prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& work) {
@@ -135,13 +148,22 @@ fs::path prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& wor
   }
   if (calibration.validation_rows > 0) {
     sets.push_back({"validation_rows", calibration.validation_rows, {}});
+  } else if (config.evaluation.rows > 0) {
+    sets.push_back({"validation_rows", config.evaluation.rows, {}, true});
   }
   const RowSets made =
       make_row_sets(sources, rules_of(calibration), tokenizer.get(), std::move(sets));
-  for (const RowSet& set : made.sets) write_rows(work.path() / (set.name + ".i32"), set);
+  for (const RowSet& set : made.sets) {
+    const fs::path file = work.path() / (set.name + ".i32");
+    if (set.is_spare) {
+      checkpoint::write_durably(file, bytes_of(set));
+    } else if (!is_in_place(calibration, set)) {
+      write_rows(file, set);
+    }
+  }
   checkpoint::write_durably(work.path() / "calibration.json",
                             record_json(calibration, sources, made, tokenizer_json));
-  return work.path() / "calibration_rows.i32";
+  return calibration.tokens.empty() ? work.path() / "calibration_rows.i32" : calibration.tokens;
 }
 
 }  // namespace shardquant::calibration
