@@ -102,16 +102,20 @@ std::string record_json(const RunConfig::Calibration& calibration,
       source_list, set_list);
 }
 
-// Rows that a run goes on from must not change under it.
+bool stands(const fs::path& file, std::string_view bytes) {
+  std::error_code error;
+  return fs::file_size(file, error) == bytes.size() && !error &&
+         checkpoint::read_whole(file, std::ssize(bytes)) == bytes;
+}
+
+// Rows that a run goes on from must not change under it. Spare ones may: what is made of them
+// carries their hash.
 void write_rows(const fs::path& file, const RowSet& set) {
   std::error_code error;
   const std::string_view bytes = bytes_of(set);
-  if (!fs::exists(file, error)) {
+  if (stands(file, bytes)) return;
+  if (set.is_spare || !fs::exists(file, error)) {
     checkpoint::write_durably(file, bytes);
-    return;
-  }
-  if (fs::file_size(file, error) == bytes.size() &&
-      checkpoint::read_whole(file, std::ssize(bytes)) == bytes) {
     return;
   }
   fail(ExitCode::bad_data,
@@ -154,12 +158,7 @@ fs::path prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& wor
   const RowSets made =
       make_row_sets(sources, rules_of(calibration), tokenizer.get(), std::move(sets));
   for (const RowSet& set : made.sets) {
-    const fs::path file = work.path() / (set.name + ".i32");
-    if (set.is_spare) {
-      checkpoint::write_durably(file, bytes_of(set));
-    } else if (!is_in_place(calibration, set)) {
-      write_rows(file, set);
-    }
+    if (!is_in_place(calibration, set)) write_rows(work.path() / (set.name + ".i32"), set);
   }
   checkpoint::write_durably(work.path() / "calibration.json",
                             record_json(calibration, sources, made, tokenizer_json));
