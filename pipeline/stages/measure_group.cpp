@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/report/log.hpp"
@@ -104,6 +105,7 @@ bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
                    const std::vector<bool>& wanted, const MeasuredLayerSink& sink) {
   const model::HessianGroup& info = model.group(group);
+  const kernels::NamedRange range(backend, "measure " + info.name);
   const report::Clock clock = report::start_clock();
   double begin = 0.0;
   const kernels::HessianFactor factor =
