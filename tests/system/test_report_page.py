@@ -74,6 +74,8 @@ def check_values(browser, report):
         count += compare(name, series(browser, holder, name), [(p["bpw"], p[key]) for p in points])
     count += compare("along", series(browser, "along", "along"),
                      [(float(i), e) for i, e in enumerate(evaluation["block_errors"])])
+    count += compare("linear layers", series(browser, "along", "linear"),
+                     [(float(layer["block"]), layer["err"]) for layer in report["layers"]])
     count += compare("times", plotted(browser, "#times rect.bar", "stage", "rank", "busy"),
                      [(s["name"], float(r), b) for s in report["stages"] if s["seconds"] > 0
                       for r, b in enumerate(s["busy_s"])])

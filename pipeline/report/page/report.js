@@ -271,14 +271,20 @@ function drawQuality() {
 
 function drawAlong() {
   const errors = report.evaluation ? report.evaluation.block_errors : [];
-  byId('along-note').textContent = 'Relative difference of the hidden states after every block, quantized network against ' +
-    'plain one, each fed with its own states, on the rows of the evaluation.';
-  chart(byId('along'), {title: 'Error of the hidden states after every block', xLabel: 'block', wholeX: true, fromZero: true,
-    yLabel: 'relative error', description: 'One point per block; the table below has the values.',
-    absent: 'The evaluation was left out.'}, [
-    {name: 'along', label: 'relative error', line: 'first', mark: 'dot-first', points: errors.map((y, x) => ({x, y}))}]);
-  byId('along-table').replaceChildren(table('Relative error after every block', ['block', 'relative error'],
-    errors.map((e, i) => [String(i), short(e)])));
+  byId('along-note').textContent = (errors.length === 0 ? '' : 'Line: relative difference of the hidden states after every ' +
+    'block, quantized network against plain one, each fed with its own states, on the rows of the evaluation. ') +
+    'Circles: error of the output of each linear layer alone, as it was measured.';
+  chart(byId('along'), {title: 'Error along the network', xLabel: 'block', wholeX: true, fromZero: true,
+    yLabel: 'relative error', description: 'A line with one point per block and a circle per linear layer.',
+    absent: 'Nothing was measured.'}, [
+    {name: 'linear', label: 'one linear layer', mark: 'dot-soft',
+      points: report.layers.map(l => ({x: l.block, y: l.err, name: `${l.name}: ${short(l.err)}`}))},
+    {name: 'along', label: 'hidden states after the block', line: 'first', mark: 'dot-first',
+      points: errors.map((y, x) => ({x, y}))},
+  ]);
+  byId('along-table').replaceChildren(table('Relative error of every linear layer', ['layer', 'bits', 'error', 'option'],
+    report.layers.map(l => [l.name, fixed(l.bpw, 4), short(l.err), l.option]), [3]),
+    table('Relative error of the hidden states', ['after block', 'error'], errors.map((e, i) => [String(i), short(e)])));
 }
 
 const balance = stage => {
@@ -291,7 +297,7 @@ function drawTimes() {
   const ranks = report.run.ranks;
   const again = report.run.restart > 0 ? ` This was restart ${report.run.restart}; times of earlier starts are not in it.` : '';
   byId('times-note').textContent = 'Seconds that every rank worked (coloured) and waited for others (grey). The balance of a ' +
-    'stage is the mean working time over the longest one.' + again;
+    'stage, under its name, is the mean working time over the longest one.' + again;
   const holder = byId('times');
   const width = Math.max(280, Math.min(holder.clientWidth || 860, 960));
   const most = Math.max(...stages.map(s => s.seconds), 1e-9);
@@ -303,6 +309,7 @@ function drawTimes() {
   let y = 8;
   for (const stage of stages) {
     node.append(shape('text', {x: 4, y: y + 10, class: 'title'}, stage.name));
+    if (ranks > 1) node.append(shape('text', {x: 4, y: y + 24}, `${fixed(100 * balance(stage), 0)} %`));
     stage.busy_s.forEach((busy, rank) => {
       const full = (width - left - right) * stage.seconds / most;
       if (ranks > 1 && ranks <= 32) node.append(shape('text', {x: left - 8, y: y + 10, 'text-anchor': 'end'}, `rank ${rank}`));
