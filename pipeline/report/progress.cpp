@@ -13,6 +13,8 @@ namespace {
 
 constexpr double kSecondsBetweenLines = 30.0;
 constexpr double kSecondsBetweenDrawings = 0.2;
+constexpr double kLeastPaceSeconds = 60.0;
+constexpr double kPaceShare = 0.25;  // of the phase so far
 
 std::string rate_text(double per_minute) {
   if (!(per_minute > 0.0) || !std::isfinite(per_minute)) return "rate -";
@@ -34,6 +36,8 @@ Progress::Progress(Log& log, std::string stage, std::int64_t items, double total
       total_cost_(total_cost),
       begin_(log.elapsed()),
       exceptions_(std::uncaught_exceptions()),
+      pace_from_{begin_, 0.0},
+      pace_next_{begin_, 0.0},
       last_written_(log.terminal() ? -kSecondsBetweenDrawings : begin_) {}
 
 Progress::~Progress() {
@@ -58,13 +62,23 @@ void Progress::complete(std::int64_t items, double cost, std::string_view note) 
   done_ += items;
   cost_done_ += cost;
   cost_begun_ = 0.0;
+  move_marks();
   write_if_due(note);
 }
 
 void Progress::begin_items(double cost, std::string_view note) {
   const std::lock_guard lock(mutex_);
   cost_begun_ = cost;
+  move_marks();
   write_if_due(note);
+}
+
+void Progress::move_marks() {
+  const double now = log_.elapsed();
+  const double span = std::max(kLeastPaceSeconds, kPaceShare * (now - begin_));
+  if (now - pace_next_.time < span) return;
+  pace_from_ = pace_next_;
+  pace_next_ = {now, earned()};
 }
 
 void Progress::write_if_due(std::string_view note) {
@@ -124,10 +138,10 @@ double Progress::fraction_done() const {
 
 double Progress::estimate_left(double later_cost) const {
   if (done_ >= items_ && later_cost <= 0.0) return 0.0;
-  const double earned = cost_so_far() - cost_reused_;
-  if (!(earned > 0.0)) return -1.0;
+  const double earned_of_late = earned() - pace_from_.earned;
+  if (!(earned_of_late > 0.0)) return -1.0;
   const double left = std::max(total_cost_ - cost_so_far(), 0.0) + later_cost;
-  return (log_.elapsed() - begin_) * left / earned;
+  return (log_.elapsed() - pace_from_.time) * left / earned_of_late;
 }
 
 double Progress::rate_per_minute() const {

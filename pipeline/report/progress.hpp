@@ -40,14 +40,23 @@ class Progress {
 
   /// Part of the cost that is done, 0 to 1; 1 for a phase without items.
   double fraction() const;
-  /// Seconds left by the cost done since the phase began; negative while unknown.
+  /// Seconds left at the pace of late: that of the last quarter to half of the phase, but of the
+  /// last minute or two at least, since machines are shared. Negative while unknown.
   double seconds_left() const;
 
  private:
+  // When so much cost was earned, an earlier run's apart.
+  struct Mark {
+    double time = 0.0;
+    double earned = 0.0;
+  };
+
+  void move_marks();
   void write_if_due(std::string_view note);
   std::string counts() const;
   std::string left_text() const;
   double cost_so_far() const { return cost_done_ + cost_begun_; }
+  double earned() const { return cost_so_far() - cost_reused_; }
   double fraction_done() const;
   double estimate_left(double later_cost) const;
   double rate_per_minute() const;
@@ -61,6 +70,7 @@ class Progress {
   mutable std::mutex mutex_;
   std::int64_t done_ = 0, reused_ = 0;
   double cost_done_ = 0.0, cost_reused_ = 0.0, cost_begun_ = 0.0, cost_later_ = 0.0;
+  Mark pace_from_, pace_next_;  // the pace is taken from the former on, which the latter follows
   double last_written_;
   bool finished_ = false;
 };
