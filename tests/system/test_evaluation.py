@@ -7,9 +7,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 PROGRAM, MAKE_MODEL = (Path(a).resolve() for a in sys.argv[1:3])
@@ -53,6 +55,23 @@ def files_of(folder):
 
 def report_of(folder):
     return json.loads(Path(folder, "work/report.json").read_text())
+
+
+def stop_in_evaluation(folder):
+    """USR1 while one rank has stored its batches and the other is held up before its first."""
+    Path(folder).mkdir()
+    words = ["run", "job.yaml", "-s", f"output.dir={folder}/out", "-s", f"work.dir={folder}/work"]
+    with open(f"{folder}/log", "w") as log:
+        job = subprocess.Popen(command(2, *words), stderr=log, env=dict(
+            os.environ, SHARDQUANT_FAULT="point=batch_evaluated,rank=1,count=1,action=sleep:4"))
+    deadline = time.monotonic() + 60
+    while not list(Path(folder, "work/evaluation").glob("*.h5")):
+        check(job.poll() is None and time.monotonic() < deadline, Path(folder, "log").read_text())
+        time.sleep(0.05)
+    job.send_signal(signal.SIGUSR1)  # mpirun passes it on to all ranks
+    check(job.wait() == 75, f"exit code {job.returncode} for a stop: {Path(folder, 'log').read_text()}")
+    check("stopped in stage evaluate" in Path(folder, "log").read_text(), "not told where it stopped")
+    check(not Path(folder, "out/README.md").exists(), "a card before the end of the evaluation")
 
 
 def main():
@@ -104,6 +123,9 @@ def main():
             check(files_of(f"{folder}/out") == want, "other bytes after a kill")
             check(report_of(folder)["evaluation"] == evaluation, "other figures after a kill")
             killed += 1
+        stop_in_evaluation("stopped")
+        check("4 of 4 batches evaluated by an earlier run" in run(1, "stopped"), "what a stopped run knew is lost")
+        check(files_of("stopped/out") == want, "other bytes after a stop")
 
     # Again: nothing to do. Then a card that its owner changed.
     before = Path("plain/work/report.html").read_bytes()
