@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what a bare Debian 12 lacks to build, run and test shardquant. Does nothing when all is there.
-# Usage: scripts/install_debian.sh [--slurm]   (--slurm: also what the tests of label slurm need)
+# Installs what a bare Debian 12 lacks to build and run shardquant. Does nothing when all is there.
+# Usage: scripts/install_debian.sh [--tests] [--slurm]
+# --tests: also what the everyday tests take; --slurm: also what the tests of label slurm need.
 set -euo pipefail
 
 packages=(
@@ -10,16 +11,18 @@ packages=(
   libfmt-dev nlohmann-json3-dev libcli11-dev libxxhash-dev
   libsentencepiece-dev libpcre2-dev libicu-dev
   libgtest-dev libgmock-dev libbenchmark-dev
-  python3 strace shellcheck
+  python3
 )
-case "${1:-}" in
-  '') ;;
-  --slurm) packages+=(slurm-wlm munge iproute2) ;;
-  *)
-    echo "usage: scripts/install_debian.sh [--slurm]" >&2
-    exit 64
-    ;;
-esac
+for option in "$@"; do
+  case $option in
+    --tests) packages+=(strace shellcheck chromium) ;;
+    --slurm) packages+=(slurm-wlm munge iproute2) ;;
+    *)
+      echo "usage: scripts/install_debian.sh [--tests] [--slurm]" >&2
+      exit 64
+      ;;
+  esac
+done
 
 missing=()
 for package in "${packages[@]}"; do

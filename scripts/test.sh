@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+scripts/install_debian.sh --tests
 scripts/build.sh ci
 # The long runs have a label of their own: ctest --preset ci -L long
 log=build/ci/test.log

@@ -20,12 +20,20 @@ using formats::json_quote;
 
 std::vector<RunConfig::Source> sources_of(const RunConfig::Calibration& calibration) {
   if (!calibration.sources.empty()) return calibration.sources;
+  if (!calibration.tokens.empty()) {
+    const bool is_tensor = calibration.tokens.extension() == ".safetensors";
+    return {{calibration.tokens, is_tensor ? "safetensors" : "tokens", "text", 1.0}};
+  }
   return {{calibration.text, "auto", "text", 1.0}};
 }
 
 PackingRules rules_of(const RunConfig::Calibration& calibration) {
   PackingRules rules;
   rules.length = calibration.length;
+  if (!calibration.tokens.empty()) {
+    rules.bos = BosPolicy::none;
+    return rules;  // rows as they lie in the file
+  }
   rules.bos = calibration.bos == "document" ? BosPolicy::document
               : calibration.bos == "row"    ? BosPolicy::row
                                             : BosPolicy::none;
@@ -94,22 +102,31 @@ std::string record_json(const RunConfig::Calibration& calibration,
       source_list, set_list);
 }
 
-// Rows that a run goes on from must not change under it.
+bool stands(const fs::path& file, std::string_view bytes) {
+  std::error_code error;
+  return fs::file_size(file, error) == bytes.size() && !error &&
+         checkpoint::read_whole(file, std::ssize(bytes)) == bytes;
+}
+
+// Rows that a run goes on from must not change under it. Spare ones may: what is made of them
+// carries their hash.
 void write_rows(const fs::path& file, const RowSet& set) {
   std::error_code error;
   const std::string_view bytes = bytes_of(set);
-  if (!fs::exists(file, error)) {
+  if (stands(file, bytes)) return;
+  if (set.is_spare || !fs::exists(file, error)) {
     checkpoint::write_durably(file, bytes);
-    return;
-  }
-  if (fs::file_size(file, error) == bytes.size() &&
-      checkpoint::read_whole(file, std::ssize(bytes)) == bytes) {
     return;
   }
   fail(ExitCode::bad_data,
        "{}: the calibration sources, their settings or the tokenizer give other rows now than when "
        "this work folder was begun; restore them, or use a new work.dir",
        file.string());
+}
+
+// A run from a token file reads its calibration rows from there.
+bool is_in_place(const RunConfig::Calibration& calibration, const RowSet& set) {
+  return !calibration.tokens.empty() && set.name == "calibration_rows";
 }
 
 }  // namespace
@@ -135,13 +152,17 @@ fs::path prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& wor
   }
   if (calibration.validation_rows > 0) {
     sets.push_back({"validation_rows", calibration.validation_rows, {}});
+  } else if (config.evaluation.rows > 0) {
+    sets.push_back({"validation_rows", config.evaluation.rows, {}, true});
   }
   const RowSets made =
       make_row_sets(sources, rules_of(calibration), tokenizer.get(), std::move(sets));
-  for (const RowSet& set : made.sets) write_rows(work.path() / (set.name + ".i32"), set);
+  for (const RowSet& set : made.sets) {
+    if (!is_in_place(calibration, set)) write_rows(work.path() / (set.name + ".i32"), set);
+  }
   checkpoint::write_durably(work.path() / "calibration.json",
                             record_json(calibration, sources, made, tokenizer_json));
-  return work.path() / "calibration_rows.i32";
+  return calibration.tokens.empty() ? work.path() / "calibration_rows.i32" : calibration.tokens;
 }
 
 }  // namespace shardquant::calibration

@@ -34,18 +34,51 @@ std::vector<std::size_t> mixed_order(const std::vector<std::int64_t>& counts) {
   return order;
 }
 
+using Owners = std::map<std::string, std::string>;  // hash of a row -> name of its set
+
 // A row that is in two sets would be measured on what was calibrated on.
-void require_disjoint(const RowSets& made) {
-  std::map<std::string, std::string> owner;
+Owners owners_of_rows(const RowSets& made) {
+  Owners owners;
   for (const RowSet& set : made.sets) {
-    for (std::int64_t row = 0; row < set.rows; ++row) {
-      const auto [place, is_new] = owner.emplace(row_hash(set, made.length, row), set.name);
+    for (std::int64_t row = 0; row < set.rows && !set.is_spare; ++row) {
+      const auto [place, is_new] = owners.emplace(row_hash(set, made.length, row), set.name);
       if (is_new || place->second == set.name) continue;
       fail(ExitCode::bad_data,
            "the sources hold the same row of {} tokens twice: it would be one of the {} rows and "
            "of the {} rows; set calibration.dedupe to exact, or give other sources",
            made.length, place->second, set.name);
     }
+  }
+  return owners;
+}
+
+// The rows read of every source, and how many of them are in a set.
+struct SourceRows {
+  std::int64_t length;
+  std::vector<std::vector<std::int32_t>> tokens;
+  std::vector<std::int64_t> taken;
+
+  void move_one(std::size_t source, RowSet& set) {
+    const auto first = tokens[source].begin() + taken[source]++ * length;
+    set.tokens.insert(set.tokens.end(), first, first + length);
+  }
+};
+
+void fill_spare_sets(RowSets& made, const std::vector<std::size_t>& order, const Owners& owners,
+                     SourceRows& rows) {
+  std::size_t next = 0;
+  for (RowSet& set : made.sets) {
+    if (!set.is_spare) continue;
+    std::int64_t found = 0;
+    while (found < set.rows && next < order.size()) {
+      rows.move_one(order[next++], set);
+      if (!owners.contains(row_hash(set, made.length, found))) {
+        ++found;
+      } else {
+        set.tokens.resize(static_cast<std::size_t>(found * made.length));
+      }
+    }
+    set.rows = found;
   }
 }
 
@@ -74,29 +107,36 @@ RowSets make_row_sets(const std::vector<config::RunConfig::Source>& sources,
                       const PackingRules& rules, tokenizer::Tokenizer* tokenizer,
                       std::vector<RowSet> sets) {
   RowSets made{rules.length, std::move(sets), {}};
+  std::int64_t required = 0;
   std::int64_t total = 0;
-  for (const RowSet& set : made.sets) total += set.rows;
+  for (const RowSet& set : made.sets) {
+    total += set.rows;
+    if (!set.is_spare) required += set.rows;
+  }
   std::vector<double> weights;
   for (const auto& source : sources) weights.push_back(source.weight);
-  const std::vector<std::int64_t> counts = rows_by_weight(total, weights);
+  const std::vector<std::int64_t> least = rows_by_weight(required, weights);
+  const std::vector<std::int64_t> most = rows_by_weight(total, weights);
 
   RowReader reader(tokenizer, rules);
-  std::vector<std::vector<std::int32_t>> of_sources(sources.size());
+  SourceRows rows{rules.length, std::vector<std::vector<std::int32_t>>(sources.size()),
+                  std::vector<std::int64_t>(sources.size())};
+  std::vector<std::int64_t> spare;
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    made.sources.push_back(counts[i] == 0 ? SourceRecord{}
-                                          : reader.read(sources[i], counts[i], of_sources[i]));
+    const RowCount count{least[i], std::max(least[i], most[i])};
+    made.sources.push_back(count.most == 0 ? SourceRecord{}
+                                           : reader.read(sources[i], count, rows.tokens[i]));
+    spare.push_back(made.sources.back().rows - least[i]);
   }
-  std::vector<std::int64_t> taken(sources.size());
-  const std::vector<std::size_t> order = mixed_order(counts);
+  const std::vector<std::size_t> order = mixed_order(least);
   std::size_t next = 0;
   for (RowSet& set : made.sets) {
-    for (std::int64_t row = 0; row < set.rows; ++row) {
-      const std::size_t source = order[next++];
-      const auto first = of_sources[source].begin() + taken[source]++ * rules.length;
-      set.tokens.insert(set.tokens.end(), first, first + rules.length);
+    for (std::int64_t row = 0; row < set.rows && !set.is_spare; ++row) {
+      rows.move_one(order[next++], set);
     }
   }
-  require_disjoint(made);
+  const Owners owners = owners_of_rows(made);
+  fill_spare_sets(made, mixed_order(spare), owners, rows);
   return made;
 }
 

@@ -13,6 +13,7 @@ struct RowSet {
   std::string name;
   std::int64_t rows = 0;
   std::vector<std::int32_t> tokens;
+  bool is_spare = false;  ///< filled with what is left, so that it may get fewer rows, or none
 };
 
 /// Sets that no row is in twice, and what they were made of.
@@ -27,7 +28,9 @@ struct RowSets {
 std::vector<std::int64_t> rows_by_weight(std::int64_t rows, const std::vector<double>& weights);
 
 /// Takes rows from all sources by their weights, mixes them evenly, and gives the first to the
-/// first set and so on; sets[i].name and rows are given, tokens filled in.
+/// first set and so on; sets[i].name and rows are given, tokens filled in. Spare sets, which come
+/// last, do not change the others: they get rows that are in no other set, as many as there are, up
+/// to the number given.
 /// @throws Failure(bad_data) where a row is in two sets, or a source has too few
 RowSets make_row_sets(const std::vector<config::RunConfig::Source>& sources,
                       const PackingRules& rules, tokenizer::Tokenizer* tokenizer,

@@ -34,6 +34,15 @@ std::optional<std::int32_t> bos_of(const tokenizer::Tokenizer* tokenizer, BosPol
   return tokenizer->bos();
 }
 
+std::int64_t rows_to_take(const config::RunConfig::Source& source, const RowCount& count,
+                          std::int64_t there, std::int64_t length) {
+  if (there < count.least) {
+    fail(ExitCode::bad_data, "{}: {} rows of {} tokens are wanted of it, but only {} fit",
+         source.path.string(), count.least, length, there);
+  }
+  return std::min(there, count.most);
+}
+
 }  // namespace
 
 std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed) {
@@ -60,10 +69,9 @@ RowReader::RowReader(tokenizer::Tokenizer* tokenizer, const PackingRules& rules)
   bos_of(tokenizer, rules.bos);
 }
 
-SourceRecord RowReader::read(const config::RunConfig::Source& source, std::int64_t count,
+SourceRecord RowReader::read(const config::RunConfig::Source& source, const RowCount& count,
                              std::vector<std::int32_t>& rows) {
   SourceRecord record;
-  record.rows = count;
   const SourceKind kind = source_kind(source.kind, source_files(source.path).front());
   if (kind == SourceKind::tokens || kind == SourceKind::safetensors) {
     read_streams(source, count, rows, record);
@@ -72,12 +80,9 @@ SourceRecord RowReader::read(const config::RunConfig::Source& source, std::int64
   const bool bos_in_rows = rules_.bos == BosPolicy::row;
   const std::int64_t own_tokens = rules_.length - (bos_in_rows ? 1 : 0);
   std::vector<std::int32_t> stream;
-  read_text(source, count * own_tokens, stream, record);
-  if (std::ssize(stream) < count * own_tokens) {
-    fail(ExitCode::bad_data, "{}: {} rows of {} tokens are wanted of it, but only {} fit",
-         source.path.string(), count, rules_.length, std::ssize(stream) / own_tokens);
-  }
-  for (std::int64_t row = 0; row < count; ++row) {
+  read_text(source, count.most * own_tokens, stream, record);
+  record.rows = rows_to_take(source, count, std::ssize(stream) / own_tokens, rules_.length);
+  for (std::int64_t row = 0; row < record.rows; ++row) {
     if (bos_in_rows) rows.push_back(*tokenizer_->bos());
     const auto first = stream.begin() + row * own_tokens;
     rows.insert(rows.end(), first, first + own_tokens);
@@ -128,7 +133,7 @@ void RowReader::read_text(const config::RunConfig::Source& source, std::int64_t 
   }
 }
 
-void RowReader::read_streams(const config::RunConfig::Source& source, std::int64_t count,
+void RowReader::read_streams(const config::RunConfig::Source& source, const RowCount& count,
                              std::vector<std::int32_t>& rows, SourceRecord& record) {
   struct Place {
     std::size_t file;
@@ -143,15 +148,12 @@ void RowReader::read_streams(const config::RunConfig::Source& source, std::int64
     }
     record.files.push_back(record_file(file));
   }
-  if (std::ssize(places) < count) {
-    fail(ExitCode::bad_data, "{}: {} rows of {} tokens are wanted of it, but only {} fit",
-         source.path.string(), count, rules_.length, places.size());
-  }
+  record.rows = rows_to_take(source, count, std::ssize(places), rules_.length);
   std::vector<std::int64_t> order(places.size());
   std::iota(order.begin(), order.end(), 0);
   if (rules_.seed != 0) order = shuffled(std::ssize(places), rules_.seed);
   std::vector<std::int32_t> row(static_cast<std::size_t>(rules_.length));
-  for (std::int64_t i = 0; i < count; ++i) {
+  for (std::int64_t i = 0; i < record.rows; ++i) {
     const Place& place = places[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])];
     streams[place.file].read_row(place.row, kAnyId, row);
     rows.insert(rows.end(), row.begin(), row.end());

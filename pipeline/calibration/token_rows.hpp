@@ -33,6 +33,12 @@ struct SourceRecord {
   std::int64_t rows = 0;
 };
 
+/// How many rows of a source are wanted: at least so many, and more where it has them.
+struct RowCount {
+  std::int64_t least = 0;
+  std::int64_t most = 0;
+};
+
 /// Takes rows out of sources, one source after the other. Rows hold tokens of one source only.
 /// Documents are put one after the other and cut into rows; what is left at the end of a source is
 /// dropped. With BosPolicy::document every document begins with BOS, with BosPolicy::row every row
@@ -43,9 +49,10 @@ class RowReader {
   /// @throws Failure(bad_data) where the rules want a BOS that the tokenizer lacks
   RowReader(tokenizer::Tokenizer* tokenizer, const PackingRules& rules);
 
-  /// Appends `count` rows of a source to `rows`. @throws Failure(bad_data) where it has fewer,
-  /// saying how many; as read_documents, TokenStream and Tokenizer
-  SourceRecord read(const config::RunConfig::Source& source, std::int64_t count,
+  /// Appends rows of a source to `rows`; their number is in the record.
+  /// @throws Failure(bad_data) where it has fewer than count.least, saying how many; as
+  /// read_documents, TokenStream and Tokenizer
+  SourceRecord read(const config::RunConfig::Source& source, const RowCount& count,
                     std::vector<std::int32_t>& rows);
 
  private:
@@ -58,7 +65,7 @@ class RowReader {
                      std::vector<std::int32_t>& stream, SourceRecord& record);
   void read_text(const config::RunConfig::Source& source, std::int64_t wanted,
                  std::vector<std::int32_t>& stream, SourceRecord& record);
-  void read_streams(const config::RunConfig::Source& source, std::int64_t count,
+  void read_streams(const config::RunConfig::Source& source, const RowCount& count,
                     std::vector<std::int32_t>& rows, SourceRecord& record);
 
   tokenizer::Tokenizer* tokenizer_;

@@ -23,7 +23,9 @@ namespace fs = std::filesystem;
 constexpr const char* kHessians = "hessians";
 constexpr const char* kMeasurements = "measurements";
 constexpr const char* kQuantized = "quantized";
-constexpr const char* kParts[] = {kHessians, kMeasurements, kQuantized, "hidden", "heartbeats"};
+constexpr const char* kEvaluation = "evaluation";
+constexpr const char* kParts[] = {kHessians,   kMeasurements, kQuantized,
+                                  kEvaluation, "hidden",      "heartbeats"};
 constexpr std::string_view kTemporaryMark = ".tmp.";
 constexpr std::size_t kLongestName = 200;
 
@@ -101,6 +103,10 @@ fs::path WorkFolder::measurement(std::string_view name) const {
 
 fs::path WorkFolder::quantized(std::string_view name) const {
   return part_path(path_, kQuantized, name);
+}
+
+fs::path WorkFolder::evaluation(std::string_view name) const {
+  return part_path(path_, kEvaluation, name);
 }
 
 std::vector<fs::path> WorkFolder::remove_temporaries() const {

@@ -25,6 +25,8 @@ class WorkFolder {
   std::filesystem::path events() const { return path_ / "events.jsonl"; }
   std::filesystem::path measurement() const { return path_ / "measurement.json"; }
   std::filesystem::path plan() const { return path_ / "plan.json"; }
+  /// Rows that calibration does not see; int32, [rows, calibration.length].
+  std::filesystem::path validation_rows() const { return path_ / "validation_rows.i32"; }
   std::filesystem::path lock() const { return path_ / "lock"; }
   /// Folder of the ranks' heartbeats.
   std::filesystem::path heartbeats() const { return path_ / "heartbeats"; }
@@ -34,6 +36,8 @@ class WorkFolder {
   std::filesystem::path hessian(std::string_view name) const;
   std::filesystem::path measurement(std::string_view name) const;
   std::filesystem::path quantized(std::string_view name) const;
+  /// State files of the evaluation: one per batch of rows.
+  std::filesystem::path evaluation(std::string_view name) const;
 
   /// Deletes all files NAME.tmp.PID and returns them, sorted. @pre the lock of the folder is held
   /// and no rank of this run has written: then nobody needs them any more.

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "pipeline/failure.hpp"
@@ -38,6 +40,8 @@ class Communicator {
   virtual void raise_notice() = 0;
   /// Whether a notice of any rank has arrived, passing it on. Not collective; cheap.
   virtual bool notice_raised() = 0;
+  /// Seconds that this rank has spent in the calls above so far; 0 where nobody counts them.
+  virtual double waited_seconds() const { return 0.0; }
   /// Ends all ranks at once, without any clean-up; the launcher reports `code`.
   [[noreturn]] virtual void abort(int code) = 0;
 };
@@ -55,6 +59,19 @@ std::string broadcast_text(Communicator& comm, std::string text);
 /// Element by element: whether any rank's flag is set; on all ranks. flags: of the same size
 /// everywhere.
 std::vector<bool> any_of_ranks(Communicator& comm, std::span<const std::byte> flags);
+
+/// Every rank's values, one rank after the other, on root; nothing elsewhere. Collective.
+template <class Value>
+std::vector<Value> gather_values(Communicator& comm, const std::vector<Value>& mine) {
+  static_assert(std::is_trivially_copyable_v<Value>);
+  std::vector<Value> all;
+  for (const auto& part : comm.gather(std::as_bytes(std::span(mine)))) {
+    const std::size_t before = all.size();
+    all.resize(before + part.size() / sizeof(Value));
+    if (!part.empty()) std::memcpy(all.data() + before, part.data(), part.size());
+  }
+  return all;
+}
 
 /// Runs `work` on root. Where it throws Failure, all ranks throw SharedFailure with its code, root
 /// with its text, so that an error is printed once. Collective; `work` is not.

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -27,17 +26,6 @@ model::RowRange own_rows(const comm::Communicator& comm, std::int64_t rows, std:
   const std::int64_t first = std::min(rows, batches * comm.rank() / comm.size() * batch);
   const std::int64_t end = std::min(rows, batches * (comm.rank() + 1) / comm.size() * batch);
   return {first, end - first, length};
-}
-
-template <class Loss>
-std::vector<Loss> gather_all(comm::Communicator& comm, const std::vector<Loss>& mine) {
-  std::vector<Loss> all;
-  for (const auto& part : comm.gather(std::as_bytes(std::span(mine)))) {
-    const std::size_t before = all.size();
-    all.resize(before + part.size() / sizeof(Loss));
-    if (!part.empty()) std::memcpy(all.data() + before, part.data(), part.size());
-  }
-  return all;
 }
 
 // Every document of the text as ids, BOS first where the tokenizer has one; cut at the length asked
@@ -174,11 +162,11 @@ void evaluate_documents(comm::Communicator& comm, const EvalArguments& arguments
     });
   });
   if (!inputs.plain) {
-    losses = gather_all(comm, losses);
+    losses = comm::gather_values(comm, losses);
     if (comm.is_root()) print_losses(arguments, std::move(losses));
     return;
   }
-  comparisons = gather_all(comm, comparisons);
+  comparisons = comm::gather_values(comm, comparisons);
   comm::on_root(comm, [&] {
     print_comparison(arguments, std::move(comparisons), std::ssize(inputs.documents));
   });
@@ -217,7 +205,7 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
           model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
     });
   });
-  const std::vector<model::RowLoss> all = gather_all(comm, mine);
+  const std::vector<model::RowLoss> all = comm::gather_values(comm, mine);
   if (!comm.is_root()) return;
   print_result(arguments, model::perplexity(all), rows,
                fmt::format("rows of {}", arguments.length));

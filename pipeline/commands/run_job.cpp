@@ -21,6 +21,7 @@
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/device_link.hpp"
+#include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/hash_model.hpp"
 #include "pipeline/stages/memory_plan.hpp"
@@ -100,7 +101,8 @@ std::string match_work_folder(const checkpoint::WorkFolder& work, const RunArgum
 }
 
 // Text and other sources become a token file in the work folder, made by root; from there on the
-// run is one from tokens. To be called with the folder's lock held.
+// run is one from tokens. Rows for the evaluation are set apart as well. To be called with the
+// folder's lock held.
 config::RunConfig with_token_file(comm::Communicator& comm, const config::RunConfig& asked) {
   std::string file;
   comm::on_root(comm, [&] {
@@ -130,9 +132,9 @@ std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfi
 
 stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::SourceModel& model,
                              int ranks) {
-  return stages::plan_memory(model, slices_of(config), ranks,
-                             static_cast<int>(config.device.threads),
-                             config.measure.err_norm == "row_mean");
+  return stages::plan_memory(
+      model, slices_of(config), ranks, static_cast<int>(config.device.threads),
+      config.measure.err_norm == "row_mean", stages::most_evaluation_rows(config));
 }
 
 void report_start(const stages::RunContext& context, const stages::MemoryPlan& memory,
@@ -256,10 +258,8 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
 
   JobLocks locks;
   comm::on_root(comm, [&] { locks.take(config, arguments.last == LastStage::quantize); });
-  if (!has_tokens) {
-    config = with_token_file(comm, asked);
-    comm::on_all(comm, open_tokens);
-  }
+  config = with_token_file(comm, asked);
+  if (!has_tokens) comm::on_all(comm, open_tokens);
   const checkpoint::WorkFolder work(config.work.dir);
   const control::Watchdog watchdog(activity, watchdog_options(comm, work, arguments, locks));
   std::string fingerprint = prepare_work_folder(comm, asked, config, arguments, *model);

@@ -69,6 +69,10 @@ struct RunConfig {
     std::string hessians = "auto";  ///< auto, keep, recompute
   } quantize;
 
+  struct Evaluation {
+    std::int64_t rows = 32;  ///< 0: none
+  } evaluation;
+
   struct Output {
     std::filesystem::path dir;
     std::int64_t shard_mib = 8192;

@@ -68,7 +68,8 @@ std::vector<Setting> make_table() {
       {"calibration.validation_rows",
        IntegerSetting{at<&C::calibration, &C::Calibration::validation_rows>, 0, 1 << 20},
        kHasDefault,
-       "Further rows of the sources, kept apart from both in `validation_rows.i32`, for `eval`."},
+       "Further rows of the sources, kept apart from both in `validation_rows.i32`, for the "
+       "evaluation; 0: see `evaluation.rows`."},
       {"measure.options", WordSetting{at<&C::measure, &C::Measure::options>, {"exl2-2023"}},
        kHasDefault, "Table of quantization options tried on every linear layer."},
       {"measure.err_norm",
@@ -123,6 +124,11 @@ std::vector<Setting> make_table() {
        kHasDefault,
        "Hessians between measuring and quantizing: `keep` them in the work folder, `recompute` "
        "them, or decide by their size."},
+      {"evaluation.rows", IntegerSetting{at<&C::evaluation, &C::Evaluation::rows>, 0, 1 << 20},
+       kHasDefault,
+       "Rows that calibration does not see, on which the output is compared with the model at the "
+       "end of `run`: `calibration.validation_rows` where given, else as many as the tokens or "
+       "sources have left, up to this number; 0: no evaluation."},
       {"output.dir", PathSetting{at<&C::output, &C::Output::dir>}, kRequired,
        "Folder of the quantized model."},
       {"output.shard_mib", IntegerSetting{at<&C::output, &C::Output::shard_mib>, 1, 1 << 20},

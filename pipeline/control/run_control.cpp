@@ -60,7 +60,13 @@ void RunControl::note_layer(double seconds) {
 void RunControl::note_checkpoint(double seconds) {
   checkpoint_seconds_ = seconds;
   last_checkpoint_ = steady_seconds();
+  has_checkpoint_ = true;
   forget_checkpoint_wish();
+}
+
+std::optional<double> RunControl::checkpoint_age() const {
+  if (!has_checkpoint_) return std::nullopt;
+  return steady_seconds() - last_checkpoint_;
 }
 
 }  // namespace shardquant::control

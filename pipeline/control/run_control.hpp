@@ -38,6 +38,8 @@ class RunControl {
   void note_layer(double seconds);
   /// A checkpoint was written and took so long.
   void note_checkpoint(double seconds);
+  /// Seconds since the last checkpoint of this run; nothing before the first one.
+  std::optional<double> checkpoint_age() const;
 
  private:
   SignalWish own_wish();
@@ -49,6 +51,7 @@ class RunControl {
   double longest_layer_ = 0.0;
   double checkpoint_seconds_ = 0.0;
   double last_checkpoint_;
+  bool has_checkpoint_ = false;
   bool time_is_up_ = false;
 };
 

@@ -30,7 +30,8 @@ enum class Point {
   generation_committed,  ///< its manifest too; the one before the last still there
   publish_started,       ///< the intent is recorded, no shard has its name
   shard_published,       ///< item: a shard that has its name
-  output_written,        ///< the folder is complete, the record of it is not
+  output_written,        ///< the weights' folder is complete, the record of it is not
+  batch_evaluated,       ///< item: a batch of validation rows whose record is not yet written
 };
 
 /// The name of a point as SHARDQUANT_FAULT spells it, by its number; empty beyond the last.

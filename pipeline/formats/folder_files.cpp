@@ -34,7 +34,7 @@ fs::path resolved(const fs::path& path) {
 }  // namespace
 
 bool is_companion_file(std::string_view name) {
-  if (name.starts_with('.') || name == "config.json") return false;
+  if (name.starts_with('.') || name == "config.json" || name == kModelCardName) return false;
   return std::none_of(kWeightEndings.begin(), kWeightEndings.end(),
                       [&](std::string_view ending) { return name.ends_with(ending); });
 }

@@ -10,10 +10,13 @@
 
 namespace shardquant::formats {
 
+/// The description of a model, in its folder. A copy gets one of its own.
+inline constexpr std::string_view kModelCardName = "README.md";
+
 /// True for a file of a model folder that belongs into a quantized copy of it: tokenizer,
 /// generation settings, chat template, licence. Not weights in any format (*.safetensors *.bin
 /// *.pth *.pt *.ckpt
-/// *.gguf), not index files, not config.json, which is rewritten; not hidden files
+/// *.gguf), not index files, not config.json and README.md, which are written anew; not hidden files
 /// (exl2-format.md section 10).
 bool is_companion_file(std::string_view name);
 

@@ -29,9 +29,27 @@ class Side {
         logits_(backend.allocate(piece_, model.description.vocab_size)),
         host_(static_cast<std::size_t>(piece_ * model.description.vocab_size)) {}
 
-  void forward(const Documents& documents, std::span<const DocumentBatch> batches) {
+  void embed(const Documents& documents, std::span<const DocumentBatch> batches) {
     open_.clear();  // two passes at once would be more than their share of memory
-    open_ = forward_pass(backend_, model_.description, model_.source, documents, batches);
+    for (const DocumentBatch& batch : batches) {
+      open_.emplace_back(backend_, model_.description, model_.source, documents, batch);
+    }
+  }
+
+  void forward(std::int64_t block) {
+    if (block >= model_.description.layers) return;
+    const BlockWeights weights =
+        load_block_weights(backend_, model_.source, model_.description, block);
+    for (OpenBatch& batch : open_) batch.run(backend_, model_.description, weights);
+  }
+
+  /// Hidden states of the document in row `row` of a batch.
+  std::vector<float> hidden(std::size_t index, std::int64_t row) const {
+    const OpenBatch& open = open_[index];
+    const std::int64_t tokens = open.size(row);
+    std::vector<float> host(static_cast<std::size_t>(tokens * model_.description.hidden_size));
+    backend_.download(open.hidden().row_range(row * open.batch().length, tokens), host);
+    return host;
   }
 
   void load_head() { head_ = load_head_weights(backend_, model_.source, model_.layout); }
@@ -89,6 +107,28 @@ void compare_batch(Side& plain, Side& other, std::size_t index, std::int64_t voc
   }
 }
 
+StateDifference compare_states(const Side& plain, const Side& other, std::size_t index,
+                               std::int64_t block) {
+  StateDifference found;
+  found.block = block;
+  for (std::int64_t row = 0; row < std::ssize(plain.batch(index).batch().documents); ++row) {
+    const std::vector<float> x = plain.hidden(index, row);
+    const std::vector<float> y = other.hidden(index, row);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double difference = static_cast<double>(y[i]) - x[i];
+      found.squared += difference * difference;
+      found.plain_squared += static_cast<double>(x[i]) * x[i];
+    }
+  }
+  return found;
+}
+
+void require_one_vocabulary(const ModelDescription& plain, const ModelDescription& other) {
+  if (other.vocab_size == plain.vocab_size) return;
+  fail(ExitCode::bad_data, "{}: vocab_size is {}, but {} in {}; only one vocabulary is compared",
+       other.config_file, other.vocab_size, plain.vocab_size, plain.config_file);
+}
+
 }  // namespace
 
 TokenComparison compare_logits(std::span<const float> plain, std::span<const float> other,
@@ -110,40 +150,81 @@ TokenComparison compare_logits(std::span<const float> plain, std::span<const flo
   return token;
 }
 
-std::vector<TokenComparison> compare_models(kernels::Backend& backend, const ModelView& plain,
-                                            const ModelView& other, const Documents& documents,
-                                            const std::vector<DocumentBatch>& batches,
-                                            const EvaluateSettings& settings) {
-  const std::int64_t vocabulary = plain.description.vocab_size;
-  if (other.description.vocab_size != vocabulary) {
-    fail(ExitCode::bad_data, "{}: vocab_size is {}, but {} in {}; only one vocabulary is compared",
-         other.description.config_file, other.description.vocab_size, vocabulary,
-         plain.description.config_file);
-  }
-  std::vector<TokenComparison> found;
-  if (batches.empty()) return found;
+bool compare_batches(kernels::Backend& backend, const ModelView& plain, const ModelView& other,
+                     const Documents& documents, const std::vector<DocumentBatch>& batches,
+                     const CompareSettings& settings,
+                     const std::function<void(const ComparedBatch&)>& take) {
+  require_one_vocabulary(plain.description, other.description);
+  if (batches.empty()) return true;
   Side side_plain(backend, plain);
   Side side_other(backend, other);
   const std::int64_t token_bytes = (plain.description.hidden_size + other.description.hidden_size) *
                                    static_cast<std::int64_t>(sizeof(float));
+  const bool same_shape = plain.description.layers == other.description.layers &&
+                          plain.description.hidden_size == other.description.hidden_size;
   for (std::size_t first = 0; first < batches.size();) {
     const std::size_t end = end_of_pass(batches, first, token_bytes, settings.hidden_bytes);
     const auto pass = std::span(batches).subspan(first, end - first);
-    side_plain.forward(documents, pass);
-    side_other.forward(documents, pass);
+    double tokens = 0.0;
+    for (const DocumentBatch& batch : pass) tokens += static_cast<double>(batch.tokens());
+    std::vector<ComparedBatch> found(pass.size());
+    side_plain.embed(documents, pass);
+    side_other.embed(documents, pass);
+    for (std::int64_t block = 0;
+         block < std::max(plain.description.layers, other.description.layers); ++block) {
+      if (settings.should_stop && settings.should_stop()) return false;
+      side_plain.forward(block);
+      side_other.forward(block);
+      for (std::size_t i = 0; i < pass.size() && same_shape; ++i) {
+        found[i].states.push_back(compare_states(side_plain, side_other, i, block));
+        found[i].states.back().batch = static_cast<std::int64_t>(first + i);
+      }
+      if (settings.progress) settings.progress(tokens);
+    }
     side_plain.load_head();
     side_other.load_head();
     for (std::size_t i = 0; i < pass.size(); ++i) {
-      compare_batch(side_plain, side_other, i, vocabulary, found);
+      found[i].batch = static_cast<std::int64_t>(first + i);
+      compare_batch(side_plain, side_other, i, plain.description.vocab_size, found[i].tokens);
+      take(found[i]);
     }
     side_plain.drop_head();
     side_other.drop_head();
     first = end;
-    if (settings.progress) {
-      settings.progress(static_cast<double>(end) / static_cast<double>(batches.size()));
-    }
+    if (settings.progress) settings.progress(tokens);
   }
-  return found;
+  return true;
+}
+
+std::vector<TokenComparison> compare_models(kernels::Backend& backend, const ModelView& plain,
+                                            const ModelView& other, const Documents& documents,
+                                            const std::vector<DocumentBatch>& batches,
+                                            const CompareSettings& settings) {
+  std::vector<TokenComparison> tokens;
+  compare_batches(backend, plain, other, documents, batches, settings,
+                  [&](const ComparedBatch& batch) {
+                    tokens.insert(tokens.end(), batch.tokens.begin(), batch.tokens.end());
+                  });
+  return tokens;
+}
+
+std::vector<double> errors_along_blocks(std::vector<StateDifference> states) {
+  std::sort(states.begin(), states.end(), [](const StateDifference& a, const StateDifference& b) {
+    return std::tie(a.block, a.batch) < std::tie(b.block, b.batch);
+  });
+  std::vector<double> squared, plain_squared;
+  for (const StateDifference& state : states) {
+    const auto blocks = static_cast<std::size_t>(state.block + 1);
+    squared.resize(blocks);
+    plain_squared.resize(blocks);
+    squared.back() += state.squared;
+    plain_squared.back() += state.plain_squared;
+  }
+  std::vector<double> errors;
+  for (std::size_t i = 0; i < squared.size(); ++i) {
+    errors.push_back(plain_squared[i] > 0.0 ? std::sqrt(squared[i] / plain_squared[i]) : 0.0);
+  }
+  return errors;
 }
 
 Comparison summarize(std::vector<TokenComparison> tokens) {

@@ -13,6 +13,8 @@ namespace {
 
 constexpr double kSecondsBetweenLines = 30.0;
 constexpr double kSecondsBetweenDrawings = 0.2;
+constexpr double kLeastPaceSeconds = 60.0;
+constexpr double kPaceShare = 0.25;  // of the phase so far
 
 std::string rate_text(double per_minute) {
   if (!(per_minute > 0.0) || !std::isfinite(per_minute)) return "rate -";
@@ -34,6 +36,8 @@ Progress::Progress(Log& log, std::string stage, std::int64_t items, double total
       total_cost_(total_cost),
       begin_(log.elapsed()),
       exceptions_(std::uncaught_exceptions()),
+      pace_from_{begin_, 0.0},
+      pace_next_{begin_, 0.0},
       last_written_(log.terminal() ? -kSecondsBetweenDrawings : begin_) {}
 
 Progress::~Progress() {
@@ -48,19 +52,43 @@ void Progress::reuse(std::int64_t items, double cost) {
   cost_reused_ += cost;
 }
 
-void Progress::advance(double cost, std::string_view note) {
+void Progress::set_later_cost(double cost) {
   const std::lock_guard lock(mutex_);
-  done_ += 1;
+  cost_later_ = cost;
+}
+
+void Progress::complete(std::int64_t items, double cost, std::string_view note) {
+  const std::lock_guard lock(mutex_);
+  done_ += items;
   cost_done_ += cost;
+  cost_begun_ = 0.0;
+  move_marks();
+  write_if_due(note);
+}
+
+void Progress::begin_items(double cost, std::string_view note) {
+  const std::lock_guard lock(mutex_);
+  cost_begun_ = cost;
+  move_marks();
+  write_if_due(note);
+}
+
+void Progress::move_marks() {
+  const double now = log_.elapsed();
+  const double span = std::max(kLeastPaceSeconds, kPaceShare * (now - begin_));
+  if (now - pace_next_.time < span) return;
+  pace_from_ = pace_next_;
+  pace_next_ = {now, earned()};
+}
+
+void Progress::write_if_due(std::string_view note) {
   const double now = log_.elapsed();
   const double pause = log_.terminal() ? kSecondsBetweenDrawings : kSecondsBetweenLines;
   // The last item's line is the one of finish().
   if (finished_ || done_ >= items_ || now - last_written_ < pause) return;
   last_written_ = now;
-  const std::string text =
-      with_note(fmt::format("{}  {}  eta {}", counts(), rate_text(rate_per_minute()),
-                            clock_text(estimate_left())),
-                note);
+  const std::string text = with_note(
+      fmt::format("{}  {}  {}", counts(), rate_text(rate_per_minute()), left_text()), note);
   if (log_.terminal()) {
     log_.redraw(stage_, text);
   } else {
@@ -84,7 +112,7 @@ double Progress::fraction() const {
 
 double Progress::seconds_left() const {
   const std::lock_guard lock(mutex_);
-  return estimate_left();
+  return estimate_left(0.0);
 }
 
 std::string Progress::counts() const {
@@ -94,19 +122,26 @@ std::string Progress::counts() const {
   return fmt::format("{:>{}}/{} {:5.1f}%", done_, total.size(), total, percent);
 }
 
+std::string Progress::left_text() const {
+  std::string text = "eta " + clock_text(estimate_left(0.0));
+  if (cost_later_ > 0.0) text += ", job " + clock_text(estimate_left(cost_later_));
+  return text;
+}
+
 double Progress::fraction_done() const {
   if (done_ >= items_) return 1.0;
   const double fraction = total_cost_ > 0.0
-                              ? cost_done_ / total_cost_
+                              ? cost_so_far() / total_cost_
                               : static_cast<double>(done_) / static_cast<double>(items_);
   return std::isfinite(fraction) ? std::clamp(fraction, 0.0, 0.9999) : 0.0;
 }
 
-double Progress::estimate_left() const {
-  if (done_ >= items_) return 0.0;
-  const double earned = cost_done_ - cost_reused_;
-  if (!(earned > 0.0)) return -1.0;
-  return (log_.elapsed() - begin_) * std::max(total_cost_ - cost_done_, 0.0) / earned;
+double Progress::estimate_left(double later_cost) const {
+  if (done_ >= items_ && later_cost <= 0.0) return 0.0;
+  const double earned_of_late = earned() - pace_from_.earned;
+  if (!(earned_of_late > 0.0)) return -1.0;
+  const double left = std::max(total_cost_ - cost_so_far(), 0.0) + later_cost;
+  return (log_.elapsed() - pace_from_.time) * left / earned_of_late;
 }
 
 double Progress::rate_per_minute() const {

@@ -359,6 +359,7 @@ std::optional<double> calibrate(const RunContext& context, const CalibrationRequ
   const auto waves = plan_waves(context.model.layout, request.wanted, request.cost,
                                 context.comm.size(), request.perplexity, begin);
   for (const Wave& wave : waves) {
+    if (request.wave_begun) request.wave_begun(wave);
     std::vector<Sum> sums = calibration.forward_wave(wave);
     std::vector<Sum*> put_down;
     comm::on_all(context.comm, [&] { put_down = calibration.consume(sums, consumer); });

@@ -18,6 +18,7 @@ struct CalibrationRequest {
   bool sketches = false;       ///< for err_norm row_mean
   bool perplexity = false;     ///< of the model on the calibration rows
   std::function<double(const model::HessianGroup&)> cost;  ///< of working a group off
+  std::function<void(const Wave&)> wave_begun;             ///< called before the wave's first block
   std::function<void(const Wave&)> wave_done;  ///< called when this rank has worked off its part
 };
 

@@ -27,15 +27,6 @@ std::string layer_kind(const std::string& key) {
   return "quantized layer " + key;
 }
 
-// A record speaks of one plan in one folder: another plan, or the same one written elsewhere, is
-// another.
-std::string output_fingerprint(const RunContext& context, const AllocatedModel& allocated) {
-  return context.fingerprint + ':' +
-         formats::content_hash(formats::plan_text(allocated.plan) + '\n' +
-                               allocated.output.plan.index_json + '\n' +
-                               context.config.output.dir.string());
-}
-
 std::int64_t tensors_of(const RunContext& context, const AllocatedModel& allocated,
                         std::int64_t layer) {
   const model::LinearLayer& info = context.model.layer(layer);
@@ -74,6 +65,13 @@ std::vector<std::string> shard_names(const AllocatedModel& allocated) {
 }
 
 }  // namespace
+
+std::string output_fingerprint(const RunContext& context, const AllocatedModel& allocated) {
+  return context.fingerprint + ':' +
+         formats::content_hash(formats::plan_text(allocated.plan) + '\n' +
+                               allocated.output.plan.index_json + '\n' +
+                               context.config.output.dir.string());
+}
 
 void save_layer(const RunContext& context, const AllocatedModel& allocated, std::int64_t layer,
                 const QuantizedLayer& quantized, const OutputFiles& files, std::int64_t first,
@@ -135,7 +133,8 @@ bool output_is_published(const RunContext& context, const AllocatedModel& alloca
   }
   const auto names = side_files(context);
   return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
-    return fs::exists(context.config.output.dir / name);
+    // The card comes after that, in a step of its own.
+    return name == formats::kModelCardName || fs::exists(context.config.output.dir / name);
   });
 }
 

@@ -12,6 +12,10 @@ namespace shardquant::stages {
 // What is known of quantized layers, in the work folder: the bytes themselves lie in the output's
 // shards.
 
+/// What records of an output carry: they speak of one plan in one folder, and another plan, or the
+/// same one written elsewhere, is another.
+std::string output_fingerprint(const RunContext& context, const AllocatedModel& allocated);
+
 /// Records that a layer's tensors are in the partial shards, with their hashes, read back from
 /// there. first, count: its tensors in layout order. @throws Failure(io_error)
 void save_layer(const RunContext& context, const AllocatedModel& allocated, std::int64_t layer,
@@ -30,7 +34,8 @@ std::vector<bool> find_finished_layers(const RunContext& context, const Allocate
 /// replace, and as OutputFiles::create
 bool prepare_output(const RunContext& context, const AllocatedModel& allocated);
 
-/// Root: whether a run of this plan finished this output folder and its files are all there.
+/// Root: whether a run of this plan finished this output folder and its files are all there, apart
+/// from README.md.
 bool output_is_published(const RunContext& context, const AllocatedModel& allocated);
 /// Root: records that from now on files of the output get their names.
 void mark_publishing(const RunContext& context, const AllocatedModel& allocated);

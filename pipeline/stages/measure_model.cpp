@@ -6,6 +6,7 @@
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/report/memory.hpp"
+#include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
 #include "pipeline/stages/numerical_report.hpp"
@@ -20,8 +21,24 @@ namespace {
 constexpr const char* kPerplexityName = "calibration";
 constexpr const char* kPerplexityKind = "perplexity";
 
+// The head is not measured: at most its Hessian is kept.
 double cost_of(const RunContext& context, const model::HessianGroup& group) {
-  return measure_cost(context.model.layout, group, std::ssize(context.options));
+  const bool is_head = group.index == context.model.head_group();
+  return is_head ? 0.0 : measure_cost(context.model.layout, group, std::ssize(context.options));
+}
+
+// Of what comes after the measurement, in a job that goes on to the end.
+double cost_of_later_stages(const RunContext& context, bool keep_hessians) {
+  const std::int64_t tokens = context.slices.rows * context.slices.length;
+  double cost = evaluation_cost(context);
+  for (const model::HessianGroup& group : context.model.layout.groups) {
+    cost += quantize_cost(context.model.layout, group);
+  }
+  for (std::int64_t block = 0; block < context.model.description.layers && !keep_hessians;
+       ++block) {
+    cost += forward_cost(context.model.layout, block, tokens);
+  }
+  return cost;
 }
 
 ErrNorm err_norm(const RunContext& context) {
@@ -184,6 +201,7 @@ MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
   work.sketches = err_norm(context) == ErrNorm::row_mean;
   work.perplexity = need_perplexity;
   work.cost = [&](const model::HessianGroup& group) { return cost_of(context, group); };
+  work.later_cost = cost_of_later_stages(context, keep_hessians);
   work.work = [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
     return measure_group(context.backend, context.model, group.index, calibrated, context.options,
                          settings_for_group(context.model, group.index, context.settings),

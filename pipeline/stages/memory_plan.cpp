@@ -5,6 +5,7 @@
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
 #include "pipeline/stages/calibrate.hpp"
+#include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/measure_group.hpp"
 #include "pipeline/stages/packed_hessian.hpp"
 #include "pipeline/stages/plan_waves.hpp"
@@ -84,7 +85,7 @@ std::int64_t MemoryPlan::bytes() const {
 }
 
 MemoryPlan plan_memory(const SourceModel& model, const Slices& slices, int ranks, int threads,
-                       bool sketches) {
+                       bool sketches, std::int64_t evaluation_rows) {
   const std::int64_t micro_tokens = micro_batch_rows(slices) * slices.length;
   std::int64_t sketch_bytes = 0;
   if (sketches) {
@@ -103,6 +104,10 @@ MemoryPlan plan_memory(const SourceModel& model, const Slices& slices, int ranks
       {"Hessian sums of a wave", sum_bytes(model, ranks)},
       {"sketches", sketch_bytes},
       {"one block forward, or one layer quantized", std::max(forward, item_bytes(model))}};
+  const std::int64_t evaluation =
+      fixed_bytes(threads) + evaluation_bytes(model, evaluation_rows, slices.length);
+  plan.terms.push_back(
+      {"more than that for the evaluation", std::max<std::int64_t>(evaluation - plan.bytes(), 0)});
   return plan;
 }
 

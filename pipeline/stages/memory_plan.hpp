@@ -22,7 +22,8 @@ struct MemoryPlan {
 };
 
 /// Bound for a run on the CPU back end. threads: of one rank. sketches: err_norm row_mean.
+/// evaluation_rows: of the slices' length, at most.
 MemoryPlan plan_memory(const SourceModel& model, const Slices& slices, int ranks, int threads,
-                       bool sketches);
+                       bool sketches, std::int64_t evaluation_rows);
 
 }  // namespace shardquant::stages

@@ -11,6 +11,7 @@
 #include "pipeline/formats/model_directory.hpp"
 #include "pipeline/formats/rewrite_config.hpp"
 #include "pipeline/stages/output_layout.hpp"
+#include "pipeline/stages/write_card.hpp"
 
 namespace shardquant::stages {
 
@@ -110,6 +111,19 @@ std::int64_t OutputSize::config_bytes(double bpw) const {
       formats::rewrite_config(description_.config_text, description_.config_file, entry).size());
 }
 
+std::int64_t OutputSize::card_bytes() const {
+  constexpr std::int64_t kManyDigits = 999'999;
+  report::ModelCard card = card_of_model(source_, description_);
+  card.bpw = card.stored_bpw = card.sum_err = card.max_err = 10.0;
+  card.head_bits = head_bits_;
+  card.weight_bytes = kManyDigits;
+  card.objective = "exl2-2023";
+  card.calibration = "calibration.safetensors";
+  card.calibration_rows = card.calibration_length = kManyDigits;
+  card.evaluation = {100.0, 100.0, 0.1, 1.0, 0.9, 100, kManyDigits, std::string(32, '0')};
+  return static_cast<std::int64_t>(report::model_card_text(card).size());
+}
+
 allocation::FolderSize OutputSize::by_layer(const formats::Measurement& measurement) const {
   require_same_model(measurement);
   allocation::FolderSize size;
@@ -131,8 +145,8 @@ allocation::FolderSize OutputSize::by_layer(const formats::Measurement& measurem
   constexpr std::int64_t kPadding = 8;
   size.fixed_bytes = layout.plan.file_bytes() - largest_bytes + index_bytes +
                      kPadding * std::ssize(layout.plan.shards) + copied_bytes_ +
-                     config_bytes(1.2345678901234567) + measurement_bytes(measurement) +
-                     longest_plan_bytes(measurement);
+                     config_bytes(1.2345678901234567) + card_bytes() +
+                     measurement_bytes(measurement) + longest_plan_bytes(measurement);
   return size;
 }
 
@@ -145,7 +159,7 @@ std::int64_t OutputSize::bytes(const formats::Measurement& measurement,
   }
   const OutputLayout layout = layout_with(layout_, options, head_bits_, shard_mib_);
   return layout.plan.file_bytes() + static_cast<std::int64_t>(layout.plan.index_json.size()) +
-         copied_bytes_ + config_bytes(plan.bpw()) + measurement_bytes(measurement) +
+         copied_bytes_ + config_bytes(plan.bpw()) + card_bytes() + measurement_bytes(measurement) +
          static_cast<std::int64_t>(formats::plan_text(plan).size());
 }
 

@@ -12,7 +12,8 @@
 namespace shardquant::stages {
 
 /// What the output folder of a model weighs, before anything of it exists: shards with their
-/// headers, index, config.json, the files copied from the source, measurement.json and plan.json.
+/// headers, index, config.json, the files copied from the source, measurement.json, plan.json and
+/// README.md.
 class OutputSize {
  public:
   /// Needs config.json and the files to be copied of the source folder, not its weights.
@@ -24,12 +25,13 @@ class OutputSize {
   allocation::FolderSize by_layer(const formats::Measurement& measurement) const;
 
   /// The size with the options of a plan of that measurement, exact but for the digits of a few
-  /// numbers in config.json. @pre plan.recipes is filled in
+  /// numbers in config.json and README.md. @pre plan.recipes is filled in
   std::int64_t bytes(const formats::Measurement& measurement, const formats::Plan& plan) const;
 
  private:
   void require_same_model(const formats::Measurement& measurement) const;
   std::int64_t config_bytes(double bpw) const;
+  std::int64_t card_bytes() const;
 
   std::string source_;
   int head_bits_;

@@ -4,6 +4,7 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/formats/folder_files.hpp"
+#include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
 #include "pipeline/stages/layer_state.hpp"
@@ -96,6 +97,7 @@ void quantize_layers(const RunContext& context, const AllocatedModel& allocated,
       hessians_kept ? std::vector<bool>(work.wanted.size(), true) : find_kept_hessians(context);
   work.store.resize(work.wanted.size());  // measured already: the next run would not look for them
   work.cost = [&](const model::HessianGroup& group) { return quantizer.cost(group); };
+  work.later_cost = evaluation_cost(context);
   work.work = [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
     return quantizer.quantize_group(group, calibrated);
   };

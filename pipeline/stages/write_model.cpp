@@ -69,6 +69,7 @@ std::vector<std::string> side_files(const RunContext& context) {
   }
   names.emplace_back(formats::kIndexFileName);
   names.emplace_back("config.json");
+  names.emplace_back(formats::kModelCardName);
   return names;
 }
 

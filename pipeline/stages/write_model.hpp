@@ -15,12 +15,12 @@ namespace shardquant::stages {
 void write_plain_tensors(const RunContext& context, const OutputLayout& layout,
                          const OutputFiles& files);
 
-/// Names of the files beside the shards: index, config.json, measurement.json, plan.json and the
-/// source's companion files.
+/// Names of the files beside the shards: index, config.json, measurement.json, plan.json, the
+/// source's companion files and README.md, which write_card adds.
 std::vector<std::string> side_files(const RunContext& context);
 
 /// Root, when all tensors of all ranks are durable: gives the shards their names and writes the
-/// side files. overwrite: yes where an interrupted run left some of them.
+/// side files but README.md. overwrite: yes where an interrupted run left some of them.
 void publish_model(const RunContext& context, const OutputLayout& layout, double achieved_bpw,
                    formats::Overwrite overwrite);
 

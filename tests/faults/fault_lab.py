@@ -18,6 +18,7 @@ CANNOT_CREATE, IO_ERROR, TRY_AGAIN, CONFIG = 73, 74, 75, 78
 
 PROGRAM, MAKE_MODEL, SHIM = (Path(a) for a in sys.argv[1:4])
 OWN_ARGUMENTS = sys.argv[5:]
+VALIDATION_ROWS = 8  # left over for the evaluation
 
 JOB = """version: 1
 model: {{path: {model}}}
@@ -47,7 +48,8 @@ class Lab:
         subprocess.run(
             [MAKE_MODEL, self.model, "--hidden", str(hidden), "--heads", "2", "--kv-heads", "2",
              "--ffn", str(ffn), "--layers", str(layers), "--vocab", str(vocab), "--shards",
-             str(shards), "--tokens-file", self.tokens, "--tokens", str(rows * length)],
+             str(shards), "--tokens-file", self.tokens, "--tokens",
+             str((rows + VALIDATION_ROWS) * length)],
             check=True, stdout=subprocess.DEVNULL)
         self.jobs = 0
 

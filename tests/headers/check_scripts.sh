@@ -20,7 +20,7 @@ for script in slurm/*.sbatch; do
 done
 
 command -v shellcheck >/dev/null || {
-  echo "SKIPPED: shellcheck is not installed (scripts/install_debian.sh)"
+  echo "SKIPPED: shellcheck is not installed (scripts/install_debian.sh --tests)"
   exit 77
 }
 shellcheck slurm/*.sbatch slurm/*.sh scripts/*.sh tests/slurm/*.sh .ci/run

@@ -50,6 +50,38 @@ TEST(prepare_rows, writes_rows_and_what_they_were_made_of) {
   EXPECT_EQ(formats::read_text_file(file, kMostBytes), before);
 }
 
+TEST(prepare_rows, rows_for_the_evaluation_are_what_calibration_leaves) {
+  const TempDirectory folder;
+  auto config = job(folder);
+  config.calibration.validation_rows = 0;
+  const auto work = checkpoint::WorkFolder::create(folder.path() / "work");
+  calibration::prepare_rows(config, work);
+  // 19 tokens with the three BOS: 4 rows of 4, 2 of them for calibration.
+  EXPECT_EQ(std::filesystem::file_size(work.validation_rows()), 32u);
+  config.evaluation.rows = 1;
+  calibration::prepare_rows(config, work);
+  EXPECT_EQ(std::filesystem::file_size(work.validation_rows()), 16u);
+  const auto json = formats::JsonText::read(work.path() / "calibration.json");
+  EXPECT_EQ(json.root().at("sets").at("validation_rows").at("row_xxh3_128").size(), 1);
+}
+
+TEST(prepare_rows, a_token_file_stays_where_it_is) {
+  const TempDirectory folder;
+  config::RunConfig config;
+  std::vector<std::int32_t> ids(22);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int32_t>(i);
+  std::copy_n(ids.begin(), 4, ids.begin() + 12);  // a row that is calibrated on once more
+  const std::string bytes(reinterpret_cast<const char*>(ids.data()), ids.size() * 4);
+  config.calibration.tokens = write_file(folder.path() / "tokens", bytes);
+  config.calibration.rows = 2;
+  config.calibration.length = 4;
+  const auto work = checkpoint::WorkFolder::create(folder.path() / "work");
+  EXPECT_EQ(calibration::prepare_rows(config, work), config.calibration.tokens);
+  EXPECT_FALSE(std::filesystem::exists(work.path() / "calibration_rows.i32"));
+  EXPECT_EQ(formats::read_text_file(work.validation_rows(), kMostBytes),
+            bytes.substr(32, 16) + bytes.substr(64, 16));
+}
+
 TEST(prepare_rows, a_tokenizer_without_bos_must_be_said_so) {
   const TempDirectory folder;
   auto config = job(folder);

@@ -52,6 +52,35 @@ TEST_F(MakeRowSets, too_few_rows_are_counted) {
   EXPECT_THAT(few.text, HasSubstr("3 rows of 4 tokens are wanted of it, but only 2 fit"));
 }
 
+TEST_F(MakeRowSets, spare_rows_are_what_is_left_and_in_no_other_set) {
+  // Rows: ab cd ab ef gh
+  const auto text = source("t", "abcdabefgh");
+  const PackingRules rules{2, BosPolicy::none, "|"};
+  const auto spare = [&](std::int64_t rows, std::int64_t most) {
+    return calibration::make_row_sets({text}, rules, tokenizer_.get(),
+                                      {{"calibration", rows, {}}, {"spare", most, {}, true}});
+  };
+  const RowSets made = spare(2, 9);
+  EXPECT_EQ(made.sets[0].tokens, make({text}, rules, 2).sets[0].tokens);
+  EXPECT_THAT(made.sets[1].tokens, ElementsAre(4, 5, 6, 7)) << "the second ab is calibrated on";
+  EXPECT_EQ(made.sets[1].rows, 2);
+  EXPECT_EQ(made.sources[0].rows, 5);
+  EXPECT_THAT(spare(2, 1).sets[1].tokens, testing::IsEmpty()) << "only the next row is looked at";
+  EXPECT_EQ(spare(5, 3).sets[1].rows, 0);
+  EXPECT_EQ(refused([&] { spare(6, 3); }).code, ExitCode::bad_data);
+}
+
+TEST_F(MakeRowSets, spare_rows_do_not_change_what_is_calibrated_on) {
+  const std::vector<RunConfig::Source> sources{source("a", std::string(60, 'a'), 3.0),
+                                               source("b", "bcbdbebfbgbhbibj", 1.0)};
+  const PackingRules rules{2, BosPolicy::none, "|", 5};
+  const RowSets without = make(sources, rules, 8);
+  const RowSets with = calibration::make_row_sets(
+      sources, rules, tokenizer_.get(), {{"calibration", 8, {}}, {"spare", 40, {}, true}});
+  EXPECT_EQ(with.sets[0].tokens, without.sets[0].tokens);
+  EXPECT_GT(with.sets[1].rows, 0);
+}
+
 TEST_F(MakeRowSets, twins_are_dropped_across_sources_where_asked) {
   const std::vector<RunConfig::Source> sources{source("a", "ab|cd|ab|ef"), source("b", "cd|gh|ij")};
   PackingRules rules{4, BosPolicy::none, "|", 0, true};

@@ -43,8 +43,8 @@ TEST(WorkFolderCreation, MakesTheFoldersAndMayBeRepeated) {
   const fs::path path = folder.path() / "work";
   WorkFolder::create(path);
   WorkFolder::create(path);
-  EXPECT_THAT(entries(path), UnorderedElementsAre("hessians", "measurements", "quantized", "hidden",
-                                                  "heartbeats"));
+  EXPECT_THAT(entries(path), UnorderedElementsAre("hessians", "measurements", "quantized",
+                                                  "evaluation", "hidden", "heartbeats"));
 }
 
 TEST(WorkFolderCreation, FailsWithTheCodeOfItsCause) {

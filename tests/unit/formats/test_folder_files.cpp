@@ -33,7 +33,7 @@ TEST_F(FolderFiles, ListsWhatBelongsIntoACopy) {
        {"config.json", "tokenizer.json", "tokenizer.model", "generation_config.json", "LICENSE",
         "chat_template.jinja", "model.safetensors", "model.safetensors.index.json",
         "pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "x.pt",
-        "x.ckpt", "x.gguf", ".gitattributes"}) {
+        "x.ckpt", "x.gguf", ".gitattributes", "README.md"}) {
     write_bytes(source_ / name, name);
   }
   fs::create_directory(source_ / "original");

@@ -129,7 +129,7 @@ class CompareModels : public BackendTest {
                                               std::int64_t hidden_bytes = 1 << 30) {
     return model::compare_models(*backend, {plain.description, plain.layout, plain.weights},
                                  {other.description, other.layout, other.weights}, documents(),
-                                 batches, {hidden_bytes, {}});
+                                 batches, {hidden_bytes, {}, {}});
   }
 };
 
@@ -151,6 +151,64 @@ TEST_P(CompareModels, figures_are_those_of_the_definition_in_double_precision) {
   std::printf("mean %.9g (oracle %.9g), 99th percentile %.9g (%.9g), agreement %.6f\n",
               got.mean_divergence, want.mean_divergence, got.divergence_99, want.divergence_99,
               got.top_agreement);
+}
+
+// Hidden states of a document after every block.
+std::vector<Dense> states_of(const oracle::NaiveModel& naive,
+                             const std::vector<std::int32_t>& document) {
+  Dense x = naive.embed(document);
+  std::vector<Dense> inputs;
+  std::vector<Dense> states;
+  for (std::int64_t i = 0; i < naive.layers; ++i) {
+    x = naive.block(x, i, x.rows, inputs);
+    states.push_back(x);
+  }
+  return states;
+}
+
+TEST_P(CompareModels, errors_along_the_blocks_are_those_of_the_hidden_states) {
+  const TempDirectory folder;
+  make_coarse_copy(folder.path() / "coarse", 0xFF80);
+  const OpenedModel plain(kDemo);
+  const OpenedModel coarse(folder.path() / "coarse");
+  const model::ModelView plain_view{plain.description, plain.layout, plain.weights};
+  const model::ModelView coarse_view{coarse.description, coarse.layout, coarse.weights};
+  std::vector<model::StateDifference> states;
+  std::vector<double> steps;
+  const auto take = [&](const model::ComparedBatch& batch) {
+    states.insert(states.end(), batch.states.begin(), batch.states.end());
+  };
+  const auto batches = model::batch_documents(documents());
+  model::CompareSettings settings{1, [&](double tokens) { steps.push_back(tokens); }, {}};
+  EXPECT_TRUE(model::compare_batches(*backend, plain_view, coarse_view, documents(), batches,
+                                     settings, take));
+  EXPECT_EQ(std::ssize(steps), std::ssize(batches) * (plain.description.layers + 1));
+
+  const oracle::NaiveModel naive_plain = twin_of(plain);
+  const oracle::NaiveModel naive_coarse = twin_of(coarse);
+  std::vector<double> squared(static_cast<std::size_t>(naive_plain.layers)), norm(squared);
+  for (const auto& document : documents()) {
+    const auto x = states_of(naive_plain, document);
+    const auto y = states_of(naive_coarse, document);
+    for (std::size_t b = 0; b < x.size(); ++b) {
+      for (std::size_t i = 0; i < x[b].values.size(); ++i) {
+        squared[b] += std::pow(y[b].values[i] - x[b].values[i], 2);
+        norm[b] += std::pow(x[b].values[i], 2);
+      }
+    }
+  }
+  const std::vector<double> errors = model::errors_along_blocks(states);
+  ASSERT_EQ(errors.size(), squared.size());
+  for (std::size_t b = 0; b < errors.size(); ++b) {
+    EXPECT_NEAR(errors[b], std::sqrt(squared[b] / norm[b]), 1e-5) << b;
+    EXPECT_GT(errors[b], 1e-4);
+  }
+
+  settings.should_stop = [&] { return true; };
+  states.clear();
+  EXPECT_FALSE(model::compare_batches(*backend, plain_view, coarse_view, documents(), batches,
+                                      settings, take));
+  EXPECT_TRUE(states.empty());
 }
 
 TEST_P(CompareModels, a_model_does_not_differ_from_itself) {

@@ -46,7 +46,7 @@ TEST_F(ProgressLines, TellCountShareRateAndTimeLeft) {
   now = 2497.5;
   progress.advance(1.0, "4.247 bpw");
   EXPECT_EQ(lines().back(),
-            "[00:41:37] quantize   313/560  55.8%  rate 7.8/min  eta 00:31:31  4.247 bpw");
+            "[00:41:37] quantize   313/560  55.8%  rate 7.8/min  eta 00:31:59  4.247 bpw");
 }
 
 TEST_F(ProgressLines, TimeLeftFollowsCostNotCount) {
@@ -73,6 +73,48 @@ TEST_F(ProgressLines, ReusedItemsCountAsDoneButNotForTheRate) {
   EXPECT_DOUBLE_EQ(progress.seconds_left(), 60.0);
   EXPECT_THAT(lines(),
               ElementsAre("[00:01:00] measure     9/10  90.0%  rate 1.0/min  eta 00:01:00"));
+}
+
+TEST_F(ProgressLines, TimeLeftFollowsThePaceOfLate) {
+  Log log = log_to(false);
+  Progress progress(log, "measure", 1000, 1000.0);
+  const auto work = [&](int items, double seconds_each) {
+    for (int i = 0; i < items; ++i) {
+      now += seconds_each;
+      progress.advance(1.0);
+    }
+  };
+  work(300, 1.0);
+  EXPECT_NEAR(progress.seconds_left(), 700.0, 1e-6);
+  work(200, 4.0);  // something else has taken most of the machine
+  EXPECT_NEAR(progress.seconds_left(), 2000.0, 200.0);
+  work(300, 1.0);  // and given it back
+  EXPECT_LT(progress.seconds_left(), 400.0);
+  EXPECT_GE(progress.seconds_left(), 200.0);
+}
+
+TEST_F(ProgressLines, ItemsUnderWayCountForTheTimeLeftButNotAsDone) {
+  Log log = log_to(false);
+  Progress progress(log, "measure", 4, 100.0);
+  now = 10.0;
+  progress.begin_items(20.0);
+  EXPECT_DOUBLE_EQ(progress.seconds_left(), 40.0);
+  now = 40.0;
+  progress.begin_items(25.0, "no ckpt yet");
+  EXPECT_THAT(lines(),
+              ElementsAre("[00:00:40] measure    0/4  25.0%  rate -  eta 00:02:00  no ckpt yet"));
+  progress.complete(2, 50.0);
+  EXPECT_DOUBLE_EQ(progress.fraction(), 0.5) << "what was under way is in it now";
+}
+
+TEST_F(ProgressLines, TheJobHasATimeLeftOfItsOwnWhereMoreComesAfterThePhase) {
+  Log log = log_to(false);
+  Progress progress(log, "measure", 4, 100.0);
+  progress.set_later_cost(30.0);
+  now = 60.0;
+  progress.advance(60.0);
+  EXPECT_THAT(lines(), ElementsAre("[00:01:00] measure    1/4  60.0%  rate 1.0/min  eta 00:00:40, "
+                                   "job 00:01:10"));
 }
 
 TEST_F(ProgressLines, WithoutATerminalAtMostOneIn30SecondsAndOneAtTheEnd) {

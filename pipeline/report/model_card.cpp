@@ -1,0 +1,117 @@
+#include "pipeline/report/model_card.hpp"
+
+#include <fmt/format.h>
+
+#include "pipeline/report/log.hpp"
+#include "pipeline/report/memory.hpp"
+
+namespace shardquant::report {
+
+namespace {
+
+std::string head_text(std::int64_t bits) {
+  return bits == 16 ? "16 (fp16)" : fmt::format("{}", bits);
+}
+
+// One row per output, in the columns that quantizers publish.
+std::string figures_table(const ModelCard& card) {
+  std::string names = "| Bits per weight | Head bits | Size |";
+  std::string rule = "|---|---|---|";
+  std::string row = fmt::format("| {:.4f} | {} | {} |", card.bpw, head_text(card.head_bits),
+                                bytes_text(card.weight_bytes));
+  if (card.evaluation) {
+    const ModelCard::Evaluation& e = *card.evaluation;
+    names += " Perplexity | Unquantized | KL divergence | KL, 99th percentile | Same top token |";
+    rule += "---|---|---|---|---|";
+    row += fmt::format(" {:.5f} | {:.5f} | {:.6f} | {:.6f} | {:.3f} % |", e.perplexity,
+                       e.plain_perplexity, e.kl_mean, e.kl_99, 100.0 * e.top_agreement);
+  }
+  return names + '\n' + rule + '\n' + row + '\n';
+}
+
+std::string evaluation_text(const ModelCard& card) {
+  if (!card.evaluation) return "Perplexity and KL divergence were not taken.\n";
+  return fmt::format(
+      "Perplexity and KL divergence are over {} rows of {} tokens that the calibration did not see "
+      "(XXH3-128 of\ntheir ids `{}`); KL is that of the quantized model's predictions from the "
+      "unquantized one's,\nnatural logarithm, mean over tokens.\n",
+      card.evaluation->rows, card.evaluation->length, card.evaluation->rows_hash);
+}
+
+}  // namespace
+
+std::string markdown_escaped(std::string_view text) {
+  std::string out;
+  for (const char c : printable(text)) {
+    switch (c) {
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '\\':
+      case '`':
+      case '*':
+      case '_':
+      case '[':
+      case ']':
+      case '|':
+      case '#':
+      case '~':
+      case '!':
+      case '$':
+        out += '\\';
+        out += c;
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string model_card_text(const ModelCard& card) {
+  const std::string name = markdown_escaped(card.model);
+  return fmt::format(
+      R"(---
+quantized_by: shardquant
+tags:
+- exl2
+---
+
+# {}, EXL2, {:.2f} bits per weight
+
+{}
+{}
+## Quantization
+
+| | |
+|---|---|
+| Model | {}, {} family, {} weights in the linear layers of its blocks |
+| Bits per weight of those | {:.4f}, on disk {:.4f} |
+| Head | {} bits |
+| Allocation of bits | objective `{}`; sum of the layers' relative errors {:.6f}, largest {:.6f} |
+| Calibration | {} rows of {} tokens from {} |
+
+`measurement.json` has the error of every option of every layer, `plan.json` the options chosen and
+the bound that proves the choice.
+
+## Loaders
+
+| Loader | Versions |
+|---|---|
+| ExLlamaV2 | written by the rules of {} |
+| TabbyAPI, text-generation-webui, ExUI | those that come with such an ExLlamaV2 |
+| `shardquant eval`, `shardquant verify` | all |
+)",
+      name, card.bpw, figures_table(card), evaluation_text(card), name, card.family,
+      card.parameters, card.bpw, card.stored_bpw, head_text(card.head_bits), card.objective,
+      card.sum_err, card.max_err, card.calibration_rows, card.calibration_length,
+      markdown_escaped(card.calibration), card.exl2_version);
+}
+
+}  // namespace shardquant::report

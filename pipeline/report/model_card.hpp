@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace shardquant::report {
+
+/// What README.md of an output folder says. Nothing in it depends on when, where and on how many
+/// ranks the model was made.
+struct ModelCard {
+  struct Evaluation {
+    double perplexity = 0.0;
+    double plain_perplexity = 0.0;  ///< of the model that was quantized
+    double kl_mean = 0.0;           ///< divergence of the two, natural logarithm
+    double kl_99 = 0.0;             ///< 99th percentile
+    double top_agreement = 0.0;     ///< share of tokens after which both think the same likeliest
+    std::int64_t rows = 0;
+    std::int64_t length = 0;
+    std::string rows_hash;
+  };
+
+  std::string model;              ///< name of its folder
+  std::string family;             ///< "Llama"
+  std::int64_t parameters = 0;    ///< weights of the linear layers of the blocks
+  double bpw = 0.0;               ///< of those, as the measurement counts bits
+  double stored_bpw = 0.0;        ///< of those, as they lie on disk
+  std::int64_t head_bits = 0;     ///< 16: fp16
+  std::int64_t weight_bytes = 0;  ///< of all *.safetensors
+  std::string objective;          ///< of the allocation
+  double sum_err = 0.0;
+  double max_err = 0.0;
+  std::string calibration;  ///< where its rows come from
+  std::int64_t calibration_rows = 0;
+  std::int64_t calibration_length = 0;
+  std::string exl2_version;  ///< of ExLlamaV2, whose format is followed
+  std::optional<Evaluation> evaluation;
+};
+
+/// The card as Markdown. Names from files are escaped.
+std::string model_card_text(const ModelCard& card);
+
+/// `text` on one line, with what Markdown and HTML would take for markup escaped.
+std::string markdown_escaped(std::string_view text);
+
+}  // namespace shardquant::report

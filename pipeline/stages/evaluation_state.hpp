@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "pipeline/model/compare_models.hpp"
+#include "pipeline/stages/run_context.hpp"
+
+namespace shardquant::stages {
+
+// What is known of evaluated batches, one file each in the work folder. `run` says which output and
+// which rows they are of: what is of others is as if it were not there.
+
+/// @throws Failure(io_error)
+void save_batch(const RunContext& context, const std::string& run,
+                const model::ComparedBatch& batch);
+
+/// Nothing where there is none of that run, or a damaged one, which is set aside.
+std::optional<model::ComparedBatch> load_batch(const RunContext& context, const std::string& run,
+                                               std::int64_t index);
+
+}  // namespace shardquant::stages

@@ -1,0 +1,99 @@
+#include "pipeline/stages/write_card.hpp"
+
+#include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/state_file.hpp"
+#include "pipeline/checkpoint/xxh3.hpp"
+#include "pipeline/failure.hpp"
+#include "pipeline/formats/folder_files.hpp"
+#include "pipeline/formats/rewrite_config.hpp"
+#include "pipeline/stages/layer_state.hpp"
+
+namespace shardquant::stages {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kKind = "model card";
+constexpr const char* kName = "card";
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 26;
+
+std::string name_of(const fs::path& path) {
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+std::string calibration_name(const config::RunConfig::Calibration& calibration) {
+  if (!calibration.text.empty()) return name_of(calibration.text);
+  if (calibration.sources.size() == 1) return name_of(calibration.sources.front().path);
+  if (!calibration.sources.empty()) return fmt::format("{} sources", calibration.sources.size());
+  return name_of(calibration.tokens);
+}
+
+report::ModelCard card_of(const RunContext& context, const AllocatedModel& allocated,
+                          const std::optional<Evaluation>& evaluation) {
+  const formats::Plan& plan = allocated.plan;
+  report::ModelCard card = card_of_model(context.config.model.path, context.model.description);
+  card.bpw = plan.bpw();
+  card.stored_bpw = static_cast<double>(allocated.output.stored_layer_bits(context.model.layout)) /
+                    static_cast<double>(plan.numel);
+  card.head_bits = context.config.allocate.head_bits;
+  card.weight_bytes = allocated.output.plan.file_bytes();
+  card.objective = plan.objective;
+  card.sum_err = plan.sum_err;
+  card.max_err = plan.max_err;
+  card.calibration = calibration_name(context.config.calibration);
+  card.calibration_rows = context.config.calibration.rows;
+  card.calibration_length = context.config.calibration.length;
+  if (evaluation) {
+    const model::Comparison& figures = evaluation->figures;
+    card.evaluation = {figures.other_perplexity, figures.plain_perplexity, figures.mean_divergence,
+                       figures.divergence_99,    figures.top_agreement,    evaluation->rows,
+                       evaluation->length,       evaluation->rows_hash};
+  }
+  return card;
+}
+
+// The hash of the card that this job wrote; empty where it wrote none.
+std::string written_hash(const RunContext& context, const std::string& fingerprint) {
+  const fs::path path = context.work.quantized(kName);
+  if (!checkpoint::state_file_is_usable(path, kKind, fingerprint)) return "";
+  return checkpoint::StateFileReader(path, kKind, fingerprint).text("hash");
+}
+
+}  // namespace
+
+report::ModelCard card_of_model(const fs::path& source,
+                                const model::ModelDescription& description) {
+  report::ModelCard card;
+  card.model = name_of(source);
+  card.family = model::family_name(description.family);
+  card.parameters = description.block_parameters();
+  card.exl2_version = formats::kExl2Version;
+  return card;
+}
+
+void write_card(const RunContext& context, const AllocatedModel& allocated,
+                const std::optional<Evaluation>& evaluation) {
+  comm::on_root(context.comm, [&] {
+    const fs::path path = context.config.output.dir / formats::kModelCardName;
+    const std::string text = report::model_card_text(card_of(context, allocated, evaluation));
+    const std::string hash = checkpoint::xxh3_128_hex(text);
+    const std::string fingerprint = output_fingerprint(context, allocated);
+    const std::string known = written_hash(context, fingerprint);
+    if (fs::exists(path)) {
+      const std::string there = checkpoint::xxh3_128_hex(checkpoint::read_whole(path, kMostBytes));
+      if (there == hash && known == hash) return;
+      if (there != hash && there != known) {
+        context.log.line("card", path.string() + " was changed since and is left as it is");
+        return;
+      }
+    }
+    checkpoint::write_durably(path, text);
+    checkpoint::StateFileWriter record(context.work.quantized(kName), kKind, fingerprint);
+    record.add_text("hash", hash);
+    record.commit();
+    context.log.line("card", path.string());
+  });
+}
+
+}  // namespace shardquant::stages

@@ -1,0 +1,211 @@
+#include "pipeline/stages/write_report.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "pipeline/allocation/frontier.hpp"
+#include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/run_fingerprint.hpp"
+#include "pipeline/checkpoint/state_file.hpp"
+#include "pipeline/failure.hpp"
+#include "pipeline/report/memory.hpp"
+#include "pipeline/stages/layer_state.hpp"
+#include "pipeline/stages/numerical_report.hpp"
+
+namespace shardquant::stages {
+
+namespace {
+
+using report::RunReport;
+
+constexpr const char* kKind = "report";
+constexpr const char* kName = "report";
+constexpr int kFrontierSteps = 24;
+constexpr std::int64_t kMostSettingsBytes = std::int64_t{1} << 24;
+
+RunReport::Output describe_output(const RunContext& context, const AllocatedModel& allocated) {
+  const formats::Plan& plan = allocated.plan;
+  RunReport::Output output;
+  output.asked_bpw = context.config.allocate.bpw;
+  output.bpw = plan.bpw();
+  output.stored_bpw =
+      static_cast<double>(allocated.output.stored_layer_bits(context.model.layout)) /
+      static_cast<double>(plan.numel);
+  output.head_bits = context.config.allocate.head_bits;
+  output.weight_bytes = allocated.output.plan.file_bytes();
+  output.objective = plan.objective;
+  output.status = plan.status;
+  output.objective_value = plan.objective_value;
+  output.lower_bound = plan.lower_bound;
+  output.gap = plan.gap;
+  output.sum_err = plan.sum_err;
+  output.max_err = plan.max_err;
+  return output;
+}
+
+std::vector<RunReport::Layer> describe_layers(const SourceModel& model, const formats::Plan& plan) {
+  std::vector<RunReport::Layer> layers;
+  for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+    const formats::PlannedLayer& planned = plan.layers[i];
+    const model::LinearLayer& layer = model.layer(static_cast<std::int64_t>(i));
+    layers.push_back({planned.key, model.group(layer.group).block,
+                      planned.key.substr(planned.key.rfind('.') + 1), planned.desc,
+                      static_cast<double>(planned.bits) / static_cast<double>(layer.parameters()),
+                      planned.err});
+  }
+  return layers;
+}
+
+// Bits per weight that all layers have at the least and at the most.
+std::pair<double, double> reachable_bpw(const formats::Measurement& measurement) {
+  double least = 0.0, most = 0.0, weights = 0.0;
+  for (const formats::LayerMeasurement& layer : measurement.layers) {
+    const auto [low, high] =
+        std::minmax_element(layer.options.begin(), layer.options.end(),
+                            [](const auto& a, const auto& b) { return a.bits() < b.bits(); });
+    least += static_cast<double>(low->bits());
+    most += static_cast<double>(high->bits());
+    weights += static_cast<double>(layer.numel);
+  }
+  return {least / weights, most / weights};
+}
+
+std::vector<RunReport::FrontierPoint> describe_frontier(const RunContext& context,
+                                                        const formats::Measurement& measurement) {
+  const auto [least, most] = reachable_bpw(measurement);
+  const auto input = allocation::allocation_input(measurement, context.work.measurement().string());
+  allocation::AllocationRequest request;
+  request.objective = context.config.allocate.objective;
+  std::vector<RunReport::FrontierPoint> frontier;
+  for (int step = 0; step <= kFrontierSteps; ++step) {
+    // A thousandth above what is least, so that rounding leaves it reachable.
+    const double bpw =
+        std::ceil(1000.0 * (least + (most - least) * step / kFrontierSteps)) / 1000.0;
+    try {
+      const auto points = allocation::allocate_frontier(input, request, {bpw});
+      const formats::Plan& plan = points.front().plan;
+      frontier.push_back(
+          {bpw, plan.bpw(), plan.objective_value, plan.lower_bound, plan.sum_err, plan.max_err});
+    } catch (const Failure& failure) {
+      if (failure.code() != ExitCode::config) throw;  // out of reach, as the 2023 rule may find
+    }
+  }
+  return frontier;
+}
+
+// Every option that all layers have.
+std::vector<RunReport::Uniform> describe_uniform(const formats::Measurement& measurement) {
+  struct Total {
+    std::size_t layers = 0;
+    double bits = 0.0, weights = 0.0, err = 0.0;
+  };
+  std::map<std::string, Total> totals;
+  for (const formats::LayerMeasurement& layer : measurement.layers) {
+    for (const formats::MeasuredOption& option : layer.options) {
+      Total& total = totals[option.desc];
+      ++total.layers;
+      total.bits += static_cast<double>(option.bits());
+      total.weights += static_cast<double>(layer.numel);
+      total.err += option.err;
+    }
+  }
+  std::vector<RunReport::Uniform> uniform;
+  for (const auto& [option, total] : totals) {
+    if (total.layers != measurement.layers.size()) continue;
+    uniform.push_back({option, total.bits / total.weights, total.err});
+  }
+  std::sort(uniform.begin(), uniform.end(),
+            [](const auto& a, const auto& b) { return a.bpw < b.bpw; });
+  return uniform;
+}
+
+RunReport::Evaluation describe_evaluation(const Evaluation& evaluation) {
+  const model::Comparison& figures = evaluation.figures;
+  return {evaluation.rows,         evaluation.length,        figures.tokens,
+          evaluation.rows_hash,    figures.other_perplexity, figures.plain_perplexity,
+          figures.mean_divergence, figures.divergence_99,    figures.top_agreement,
+          evaluation.block_errors};
+}
+
+std::vector<RunReport::Warning> describe_warnings(const RunContext& context,
+                                                  const MeasuredModel& measured,
+                                                  const formats::Plan& plan) {
+  constexpr std::string_view kMark = "warning: ";
+  std::vector<RunReport::Warning> warnings;
+  for (const std::string& text : plan.warnings) warnings.push_back({text, true});
+  for (const std::string& line :
+       numerical_summary(context.model, measured.layers, context.options, &plan)) {
+    const bool is_warning = line.starts_with(kMark);
+    warnings.push_back({is_warning ? line.substr(kMark.size()) : line, is_warning});
+  }
+  return warnings;
+}
+
+}  // namespace
+
+RunReport describe_run(const RunContext& context, const MeasuredModel& measured,
+                       const AllocatedModel& allocated, const std::optional<Evaluation>& evaluation,
+                       const StageTimes& times) {
+  RunReport report;
+  report.stages = times.gather(context.comm);
+  report.run.peak_bytes = context.comm.max(report::peak_resident_bytes());
+  if (!context.comm.is_root()) return report;
+  const model::ModelDescription& description = context.model.description;
+  const std::filesystem::path& source = context.config.model.path;
+  report.model = {(source.has_filename() ? source : source.parent_path()).filename().string(),
+                  std::string(model::family_name(description.family)), description.layers,
+                  description.block_parameters()};
+  report.output = describe_output(context, allocated);
+  report.layers = describe_layers(context.model, allocated.plan);
+  report.frontier = describe_frontier(context, measured.measurement);
+  report.uniform = describe_uniform(measured.measurement);
+  if (evaluation) {
+    report.evaluation = describe_evaluation(*evaluation);
+    report.points = {{report.output.bpw, report.output.head_bits, report.output.weight_bytes,
+                      report.evaluation->perplexity, report.evaluation->plain_perplexity,
+                      report.evaluation->kl_mean, report.evaluation->kl_99,
+                      report.evaluation->top_agreement}};
+  }
+  report.warnings = describe_warnings(context, measured, allocated.plan);
+  report.run.ranks = context.comm.size();
+  report.run.restart = context.events.restart();
+  report.run.seconds = context.log.elapsed();
+  report.run.device = context.backend.description();
+  // The job as it was asked for: where rows come from text, it has no token file.
+  report.settings = checkpoint::read_whole(context.work.resolved_config(), kMostSettingsBytes);
+  report.hashes = checkpoint::load_fingerprint(context.work.fingerprint()).fields();
+  report.hashes.emplace_back("run", context.fingerprint);
+  report.hashes.emplace_back("measurement", allocated.plan.measurement_hash);
+  if (evaluation) report.hashes.emplace_back("validation_rows", evaluation->rows_hash);
+  return report;
+}
+
+void write_report(const RunContext& context, const MeasuredModel& measured,
+                  const AllocatedModel& allocated, const std::optional<Evaluation>& evaluation,
+                  const StageTimes& times) {
+  const std::filesystem::path json = context.work.path() / "report.json";
+  const std::filesystem::path page = context.work.path() / "report.html";
+  const std::filesystem::path record = context.work.quantized(kName);
+  const std::string run =
+      output_fingerprint(context, allocated) + ':' + (evaluation ? evaluation->rows_hash : "");
+  std::int64_t is_there = 0;
+  comm::on_root(context.comm, [&] {
+    is_there = std::filesystem::exists(json) && std::filesystem::exists(page) &&
+               checkpoint::state_file_is_usable(record, kKind, run);
+  });
+  if (context.comm.max(is_there) != 0) {
+    context.log.line("report", page.string() + " is there from an earlier run");
+    return;
+  }
+  const RunReport report = describe_run(context, measured, allocated, evaluation, times);
+  comm::on_root(context.comm, [&] {
+    const std::string text = report::report_json(report);
+    checkpoint::write_durably(json, text);
+    checkpoint::write_durably(page, report::report_page(text));
+    checkpoint::StateFileWriter(record, kKind, run).commit();
+    context.log.line("report", page.string());
+  });
+}
+
+}  // namespace shardquant::stages
