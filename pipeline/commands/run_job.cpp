@@ -159,8 +159,8 @@ std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfi
 }
 
 stages::MemoryPlan memory_of(const stages::RunContext& context) {
-  return stages::plan_memory(context.model, context.slices, context.comm.size(),
-                             static_cast<int>(context.config.device.threads),
+  return stages::plan_memory(context.model.description, context.model.layout, context.slices,
+                             context.comm.size(), static_cast<int>(context.config.device.threads),
                              context.config.measure.err_norm == "row_mean");
 }
 

@@ -1,0 +1,337 @@
+#include "pipeline/stages/job_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "pipeline/comm/assign_work.hpp"
+#include "pipeline/report/memory.hpp"
+#include "pipeline/stages/packed_hessian.hpp"
+#include "pipeline/stages/plan_waves.hpp"
+#include "pipeline/stages/sum_over_slices.hpp"
+
+namespace shardquant::stages {
+
+namespace {
+
+constexpr double kGiga = 1e9;
+constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+constexpr std::int64_t kFloat = 4;
+
+double largest(const std::vector<double>& values) {
+  return values.empty() ? 0.0 : *std::max_element(values.begin(), values.end());
+}
+
+class JobPlanner {
+ public:
+  JobPlanner(const JobPlanInput& input, int ranks)
+      : in_(input),
+        ranks_(ranks),
+        slices_{input.config.calibration.rows, input.config.calibration.slice_rows,
+                input.config.calibration.length} {
+    plan_.ranks = ranks;
+  }
+
+  JobPlan plan();
+
+ private:
+  std::vector<double> by_rank() const {
+    return std::vector<double>(static_cast<std::size_t>(ranks_));
+  }
+  const model::HessianGroup& group(std::int64_t index) const {
+    return in_.layout.groups[static_cast<std::size_t>(index)];
+  }
+  bool head_is_quantized() const { return in_.config.allocate.head_bits < 16; }
+  double seconds(const WorkAmount& work) const {
+    return seconds_of(work, in_.profile, in_.config.device.threads);
+  }
+  double read_seconds(double bytes) const { return bytes / (in_.profile.read_gb_s * kGiga); }
+  double write_seconds(double bytes) const { return bytes / (in_.profile.write_gb_s * kGiga); }
+  std::int64_t weights_of(const model::HessianGroup& group) const;
+  std::int64_t model_bytes() const;
+
+  std::vector<Wave> waves(const std::function<double(const model::HessianGroup&)>& cost,
+                          bool with_head, bool all_blocks) const;
+  void add_forward(StagePlan& stage, const std::vector<Wave>& waves) const;
+  void add_waves(StagePlan& stage, std::vector<PlannedItem>& items, const std::vector<Wave>& waves,
+                 std::int64_t options, bool with_head) const;
+  void plan_measuring();
+  void plan_quantizing();
+  void plan_writing();
+  void judge_memory();
+  void remark_on_balance();
+
+  const JobPlanInput& in_;
+  int ranks_;
+  Slices slices_;
+  JobPlan plan_;
+};
+
+std::int64_t JobPlanner::weights_of(const model::HessianGroup& group) const {
+  std::int64_t weights = 0;
+  for (const std::int64_t layer : group.layers) {
+    weights += in_.layout.linear_layers[static_cast<std::size_t>(layer)].parameters();
+  }
+  return weights;
+}
+
+std::int64_t JobPlanner::model_bytes() const {
+  std::int64_t weights = in_.description.vocab_size * in_.description.hidden_size;
+  for (const model::HessianGroup& each : in_.layout.groups) weights += weights_of(each);
+  return weights * in_.weight_bytes;
+}
+
+std::vector<Wave> JobPlanner::waves(const std::function<double(const model::HessianGroup&)>& cost,
+                                    bool with_head, bool all_blocks) const {
+  std::vector<bool> wanted(in_.layout.groups.size(), true);
+  wanted.back() = with_head;
+  return plan_waves(in_.layout, wanted, cost, ranks_, all_blocks);
+}
+
+// Every rank forwards its slices through every block; the partial Hessians of a slice travel to the
+// owner of the group, and every rank reads every block.
+void JobPlanner::add_forward(StagePlan& stage, const std::vector<Wave>& waves) const {
+  std::vector<double> tokens = by_rank();
+  for (std::int64_t s = 0; s < slices_.count(); ++s) {
+    tokens[static_cast<std::size_t>(slices_.owner(s, ranks_))] +=
+        static_cast<double>(slices_.rows_of(s) * slices_.length);
+  }
+  std::vector<double> received = by_rank();
+  std::int64_t blocks_end = 0;
+  for (const Wave& wave : waves) {
+    blocks_end = std::max(blocks_end, wave.end_block);
+    for (std::size_t i = 0; i < wave.groups.size(); ++i) {
+      const std::int64_t bytes = PackedHessian::bytes(group(wave.groups[i]).inputs);
+      for (std::int64_t s = 0; s < slices_.count(); ++s) {
+        if (slices_.owner(s, ranks_) == wave.owners[i]) continue;
+        stage.network_bytes += bytes;
+        received[static_cast<std::size_t>(wave.owners[i])] += static_cast<double>(bytes);
+      }
+    }
+  }
+  for (std::int64_t block = 0; block < blocks_end; ++block) {
+    const double per_token =
+        seconds(block_work(in_.description, in_.layout, block, 1 << 20, slices_.length)) /
+        static_cast<double>(1 << 20);
+    for (std::size_t r = 0; r < tokens.size(); ++r) stage.busy_s[r] += tokens[r] * per_token;
+    stage.compute_s += largest(tokens) * per_token;
+  }
+  stage.read_bytes += model_bytes() * ranks_;
+  stage.moving_s += read_seconds(static_cast<double>(model_bytes())) +
+                    largest(received) / (in_.profile.network_gb_s * kGiga);
+}
+
+// What the owners of each wave's groups do with them before the next wave begins.
+void JobPlanner::add_waves(StagePlan& stage, std::vector<PlannedItem>& items,
+                           const std::vector<Wave>& waves, std::int64_t options,
+                           bool with_head) const {
+  for (const Wave& wave : waves) {
+    std::vector<double> load = by_rank();
+    std::vector<double> bytes = by_rank();
+    for (std::size_t i = 0; i < wave.groups.size(); ++i) {
+      const model::HessianGroup& each = group(wave.groups[i]);
+      const bool is_head = each.block == in_.description.layers;
+      const bool worked_off = with_head || !is_head;
+      const double time = worked_off ? seconds(group_work(in_.layout, each, options)) : 0.0;
+      const auto rank = static_cast<std::size_t>(wave.owners[i]);
+      load[rank] += time;
+      if (worked_off) {
+        bytes[rank] += static_cast<double>(weights_of(each) * in_.weight_bytes);
+        stage.read_bytes += weights_of(each) * in_.weight_bytes;
+        items.push_back({each.index, wave.owners[i], time});
+      }
+    }
+    for (std::size_t r = 0; r < load.size(); ++r) stage.busy_s[r] += load[r];
+    stage.compute_s += largest(load);
+    stage.moving_s += read_seconds(largest(bytes));
+  }
+}
+
+void JobPlanner::plan_measuring() {
+  const auto cost = [&](const model::HessianGroup& each) {
+    return measure_cost(in_.layout, each, in_.options);
+  };
+  // A run that begins anew also takes the perplexity of the calibration rows, at the head.
+  const auto measured = waves(cost, in_.keep_hessians && head_is_quantized(), true);
+  StagePlan calibrate{"calibrate", by_rank(), 0, 0, 0, 0, 0};
+  add_forward(calibrate, measured);
+  StagePlan measure{"measure", by_rank(), 0, 0, 0, 0, 0};
+  add_waves(measure, plan_.measured, measured, in_.options, false);
+  if (in_.keep_hessians) {
+    std::vector<double> written = by_rank();
+    for (const Wave& wave : measured) {
+      for (std::size_t i = 0; i < wave.groups.size(); ++i) {
+        const std::int64_t bytes = PackedHessian::bytes(group(wave.groups[i]).inputs);
+        measure.write_bytes += bytes;
+        written[static_cast<std::size_t>(wave.owners[i])] += static_cast<double>(bytes);
+      }
+    }
+    measure.moving_s += write_seconds(largest(written));
+    plan_.work_folder_bytes += measure.write_bytes;
+  }
+  const std::int64_t hidden = slices_.rows * slices_.length * in_.description.hidden_size * kFloat;
+  plan_.work_folder_bytes += 2 * hidden;  // two generations
+  plan_.stages.push_back(std::move(calibrate));
+  plan_.stages.push_back(std::move(measure));
+}
+
+void JobPlanner::plan_quantizing() {
+  const auto cost = [&](const model::HessianGroup& each) {
+    return quantize_cost(in_.layout, each);
+  };
+  StagePlan stage{"quantize", by_rank(), 0, 0, 0, 0, 0};
+  if (!in_.keep_hessians) {
+    const auto again = waves(cost, head_is_quantized(), false);
+    add_forward(stage, again);
+    add_waves(stage, plan_.quantized, again, 1, true);
+    plan_.stages.push_back(std::move(stage));
+    return;
+  }
+  // From the kept Hessians all groups are dealt out at once.
+  Wave all;
+  std::vector<double> costs;
+  for (const model::HessianGroup& each : in_.layout.groups) {
+    if (each.block == in_.description.layers && !head_is_quantized()) continue;
+    all.groups.push_back(each.index);
+    costs.push_back(cost(each));
+  }
+  std::vector<double> load = by_rank();
+  all.owners = comm::assign_work(costs, load);
+  add_waves(stage, plan_.quantized, {all}, 1, true);
+  std::vector<double> read = by_rank();
+  for (std::size_t i = 0; i < all.groups.size(); ++i) {
+    const std::int64_t bytes = PackedHessian::bytes(group(all.groups[i]).inputs);
+    stage.read_bytes += bytes;
+    read[static_cast<std::size_t>(all.owners[i])] += static_cast<double>(bytes);
+  }
+  stage.moving_s += read_seconds(largest(read));
+  plan_.stages.push_back(std::move(stage));
+}
+
+void JobPlanner::plan_writing() {
+  const double bits = in_.config.allocate.bpw;
+  const auto& head = in_.layout.head();
+  const double embedding =
+      16.0 * static_cast<double>(in_.description.vocab_size * in_.description.hidden_size);
+  plan_.output_bytes = static_cast<std::int64_t>(
+      (bits * static_cast<double>(in_.description.block_parameters()) +
+       static_cast<double>(in_.config.allocate.head_bits) * static_cast<double>(head.parameters()) +
+       embedding) /
+      8.0);
+  StagePlan stage{"write", by_rank(), 0, 0, 0, 0, 0};
+  stage.write_bytes = plan_.output_bytes;
+  stage.read_bytes = static_cast<std::int64_t>(embedding / 16.0) * in_.weight_bytes;
+  const double share = static_cast<double>(plan_.output_bytes) / ranks_;
+  stage.moving_s = write_seconds(std::max(share, ranks_ > 1 ? embedding / 8.0 : share));
+  plan_.stages.push_back(std::move(stage));
+}
+
+void JobPlanner::judge_memory() {
+  const config::MachineProfile& profile = in_.profile;
+  plan_.memory = plan_memory(in_.description, in_.layout, slices_, ranks_,
+                             static_cast<int>(in_.config.device.threads),
+                             in_.config.measure.err_norm == "row_mean");
+  const bool has_device = profile.device_gib > 0.0;
+  plan_.device_bytes = has_device ? plan_.memory.device_bytes() : 0;
+  plan_.host_bytes = plan_.memory.bytes() - plan_.device_bytes;
+  const auto on_node = std::min<std::int64_t>(ranks_, profile.ranks_per_node);
+  plan_.host_limit =
+      static_cast<std::int64_t>(profile.host_gib * kGiB / static_cast<double>(on_node));
+  plan_.device_limit = static_cast<std::int64_t>(profile.device_gib * kGiB);
+  // The two terms that settings move: hidden states by rows over ranks, sketches by the metric.
+  std::int64_t hidden = plan_.memory.terms[1].bytes;
+  const std::int64_t over_device = has_device ? plan_.device_bytes - plan_.device_limit : 0;
+  const std::int64_t over_host = plan_.host_bytes - plan_.host_limit;
+  const auto remedy = [&](std::int64_t over, bool hidden_counts) -> std::string {
+    const std::int64_t row = slices_.length * in_.description.hidden_size * kFloat;
+    if (hidden_counts && hidden > over) {
+      const std::int64_t rows = std::max<std::int64_t>((hidden - over) / row, 1);
+      return fmt::format(
+          "with at most {} calibration rows on a rank it fits: --ranks {} or more, or "
+          "calibration.rows {}",
+          rows, (slices_.rows + rows - 1) / rows,
+          std::min<std::int64_t>(rows * ranks_, slices_.rows));
+    }
+    if (!hidden_counts || hidden < over) {
+      const auto fewer = static_cast<std::int64_t>(
+          profile.host_gib * kGiB /
+          static_cast<double>(std::max<std::int64_t>(plan_.host_bytes, 1)));
+      if (fewer >= 1) return fmt::format("put at most {} rank(s) on a node", fewer);
+    }
+    return "one block of this model is too large for the machine: take one with more memory";
+  };
+  if (over_device > 0) {
+    plan_.complaints.push_back(fmt::format(
+        "device memory: {} needed, {} there; {}", report::bytes_text(plan_.device_bytes),
+        report::bytes_text(plan_.device_limit), remedy(over_device, true)));
+  }
+  if (over_host > 0) {
+    plan_.complaints.push_back(fmt::format(
+        "host memory: {} needed for a rank, {} there ({} rank(s) on a node of {} GiB); {}",
+        report::bytes_text(plan_.host_bytes), report::bytes_text(plan_.host_limit), on_node,
+        profile.host_gib, remedy(over_host, !has_device)));
+  }
+}
+
+void JobPlanner::remark_on_balance() {
+  const double forward = plan_.stages[0].balance();
+  if (ranks_ > 1 && forward < 0.9) {
+    const std::int64_t even = std::max<std::int64_t>(slices_.rows / ranks_, 1);
+    plan_.remarks.push_back(
+        fmt::format("calibrate: {} slices for {} ranks; calibration.slice_rows: {} deals them out "
+                    "more evenly (results differ in the last digits)",
+                    slices_.count(), ranks_, std::min(even, slices_.slice_rows)));
+  }
+  const auto groups = static_cast<std::int64_t>(plan_.measured.size());
+  if (ranks_ > groups) {
+    plan_.remarks.push_back(fmt::format(
+        "measure: {} Hessian groups for {} ranks; ranks beyond {} have nothing to measure", groups,
+        ranks_, groups));
+  }
+}
+
+JobPlan JobPlanner::plan() {
+  plan_measuring();
+  plan_quantizing();
+  plan_writing();
+  judge_memory();
+  remark_on_balance();
+  return std::move(plan_);
+}
+
+}  // namespace
+
+double StagePlan::balance() const {
+  const double most = largest(busy_s);
+  if (most <= 0.0) return 1.0;
+  const double sum = std::accumulate(busy_s.begin(), busy_s.end(), 0.0);
+  return sum / static_cast<double>(busy_s.size()) / most;
+}
+
+double JobPlan::seconds() const {
+  double sum = 0.0;
+  for (const StagePlan& stage : stages) sum += stage.seconds();
+  return sum;
+}
+
+int JobPlan::nodes(const config::MachineProfile& profile) const {
+  const auto per_node = static_cast<int>(profile.ranks_per_node);
+  return (ranks + per_node - 1) / per_node;
+}
+
+double seconds_of(const WorkAmount& work, const config::MachineProfile& profile,
+                  std::int64_t threads) {
+  const double seconds =
+      work.forward / profile.forward_gflops + work.hessian / profile.hessian_gflops +
+      work.factor / profile.factor_gflops + work.update / profile.update_gflops +
+      work.search / profile.search_gsteps + work.weights / profile.sweep_gweights;
+  return seconds / kGiga / (profile.per_thread ? static_cast<double>(threads) : 1.0);
+}
+
+JobPlan plan_job(const JobPlanInput& input, int ranks) {
+  return JobPlanner(input, ranks).plan();
+}
+
+}  // namespace shardquant::stages
