@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -39,6 +42,30 @@ class Failure : public std::runtime_error {
 template <class... Args>
 [[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> text, Args&&... args) {
   throw Failure(code, fmt::format(text, std::forward<Args>(args)...));
+}
+
+/// Throws the Failure that goes with an errno of creating the file or folder `path`:
+/// no_permission; cannot_create where the place is wrong (no such folder, not a folder, name
+/// taken, read-only file system); io_error for a full disk and all else.
+[[noreturn]] inline void fail_creating(const std::filesystem::path& path, int error) {
+  const auto code = [error] {
+    switch (error) {
+      case EACCES:
+      case EPERM:
+        return ExitCode::no_permission;
+      case ENOENT:
+      case ENOTDIR:
+      case EROFS:
+      case EISDIR:
+      case EEXIST:
+      case ELOOP:
+      case ENAMETOOLONG:
+        return ExitCode::cannot_create;
+      default:
+        return ExitCode::io_error;
+    }
+  };
+  fail(code(), "{}: cannot be created: {}", path.string(), std::strerror(error));
 }
 
 }  // namespace shardquant

@@ -7,6 +7,7 @@ packages=(
   libopenmpi-dev openmpi-bin libhdf5-dev libyaml-cpp-dev
   libopenblas-dev libopenblas0-pthread
   libfmt-dev nlohmann-json3-dev libcli11-dev libxxhash-dev
+  libsentencepiece-dev libpcre2-dev libicu-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 strace
 )

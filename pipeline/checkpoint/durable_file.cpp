@@ -55,18 +55,6 @@ fs::path temporary_path(const fs::path& path) {
   return path.string() + ".tmp." + std::to_string(::getpid());
 }
 
-void fail_creating(const fs::path& path, int error) {
-  const std::string name = path.string();
-  if (error == EACCES || error == EPERM) {
-    fail(ExitCode::no_permission, "{}: no permission to write there", name);
-  }
-  if (error == ENOENT || error == ENOTDIR || error == EROFS || error == EISDIR || error == EEXIST ||
-      error == ELOOP || error == ENAMETOOLONG) {
-    fail(ExitCode::cannot_create, "{}: cannot be created: {}", name, std::strerror(error));
-  }
-  fail(ExitCode::io_error, "{}: cannot be created: {}", name, std::strerror(error));
-}
-
 void fail_reading(const fs::path& path, int error) {
   const std::string name = path.string();
   if (error == ENOENT || error == ENOTDIR) fail(ExitCode::no_input, "{}: no such file", name);

@@ -33,10 +33,6 @@ int flush_descriptor(int descriptor);
 /// PATH.tmp.PID: the name under which this process writes what will become `path`.
 std::filesystem::path temporary_path(const std::filesystem::path& path);
 
-/// Throws the Failure that goes with an errno of creating `path`: no_permission, cannot_create
-/// (no such folder, not a folder, read-only file system) or io_error (disk full and all else).
-[[noreturn]] void fail_creating(const std::filesystem::path& path, int error);
-
 /// Throws the Failure that goes with an errno of opening `path` for reading: no_input,
 /// no_permission, io_error.
 [[noreturn]] void fail_reading(const std::filesystem::path& path, int error);

@@ -51,10 +51,14 @@ std::array<std::uint8_t, 16> Xxh3::digest_128() const {
   return out;
 }
 
+std::string Xxh3::hex_128() const {
+  return fmt::format("{:02x}", fmt::join(digest_128(), ""));
+}
+
 std::string xxh3_128_hex(std::string_view text) {
   Xxh3 hash(Xxh3::Width::bits_128);
   hash.update(std::as_bytes(std::span(text)));
-  return fmt::format("{:02x}", fmt::join(hash.digest_128(), ""));
+  return hash.hex_128();
 }
 
 }  // namespace shardquant::checkpoint

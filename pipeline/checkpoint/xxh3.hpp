@@ -26,6 +26,8 @@ class Xxh3 {
   std::uint64_t digest_64() const;
   /// The canonical (big endian) form. @pre width bits_128
   std::array<std::uint8_t, 16> digest_128() const;
+  /// The same as 32 hexadecimal digits.
+  std::string hex_128() const;
 
  private:
   struct State;

@@ -61,17 +61,30 @@ void add_eval(CLI::App& app, Action& action) {
   CLI::App* command =
       app.add_subcommand("eval", "Perplexity of a plain or EXL2 model folder on tokens");
   command->add_option("MODEL_DIR", arguments->model_dir)->required();
-  command->add_option("--tokens", arguments->tokens, "int32 stream, or safetensors with input_ids")
-      ->required();
+  CLI::Option* tokens = command->add_option("--tokens", arguments->tokens,
+                                            "int32 stream, or safetensors with input_ids");
+  command
+      ->add_option("--text", arguments->text,
+                   "Text or JSON lines instead; every document is a row of its own")
+      ->excludes(tokens);
+  command->add_option("--separator", arguments->separator, "Between the documents of --text");
   command->add_option("--rows", arguments->rows, "Rows to use; 0: all there are")
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--length", arguments->length, "Tokens of a row")
-      ->required()
+  command
+      ->add_option(
+          "--length", arguments->length,
+          "Tokens of a row; with --text where documents are cut, the model's positions by default")
       ->check(CLI::Range(2, 1 << 20));
+  command->add_option("--against", arguments->against,
+                      "Unquantized folder: print the KL divergence from it as well");
   command->add_option("--threads", arguments->threads, "Host threads of a rank")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", arguments->json, "Print one JSON object");
-  command->callback([arguments, &action] {
+  command->callback([arguments, tokens, &action] {
+    if (arguments->text.empty() && tokens->count() == 0) {
+      throw CLI::RequiredError("--tokens or --text");
+    }
+    if (arguments->text.empty() && arguments->length == 0) throw CLI::RequiredError("--length");
     action = [arguments](comm::Communicator& comm) { evaluate(comm, *arguments); };
   });
 }
@@ -85,6 +98,31 @@ void add_verify(CLI::App& app, Action& action) {
   command->callback([arguments, &action] {
     action = [arguments](comm::Communicator& comm) {
       comm::on_root(comm, [&] { verify(*arguments); });
+    };
+  });
+}
+
+void add_tokenize(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<TokenizeArguments>();
+  CLI::App* command = app.add_subcommand("tokenize", "Token stream of text, with its counts");
+  command
+      ->add_option("TOKENIZER", arguments->tokenizer,
+                   "tokenizer.json, tokenizer.model, or a model folder")
+      ->required();
+  command->add_option("INPUT", arguments->inputs, "Text, JSON lines, or folders of them")
+      ->required();
+  command->add_option("--kind", arguments->kind, "auto, text or jsonl")
+      ->check(CLI::IsMember({"auto", "text", "jsonl"}));
+  command->add_option("--field", arguments->field, "Field of a JSON line with the text");
+  command->add_option("--separator", arguments->separator,
+                      "Between the documents of a text file; empty: a file is one document");
+  command->add_flag("--bos,!--no-bos", arguments->bos, "BOS before every document");
+  command->add_option("--out", arguments->out, "Write the stream of int32 here");
+  command->add_flag("--force", arguments->force, "Overwrite an existing file");
+  command->add_flag("--show", arguments->show, "Print the first tokens of every document");
+  command->callback([arguments, &action] {
+    action = [arguments](comm::Communicator& comm) {
+      comm::on_root(comm, [&] { tokenize(*arguments); });
     };
   });
 }
@@ -130,6 +168,7 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
   add_eval(app, action);
   add_verify(app, action);
   add_inspect(app, action);
+  add_tokenize(app, action);
   std::function<void()> solve_action;
   add_solve_command(app, solve_action);
 

@@ -29,14 +29,18 @@ void run_job(comm::Communicator& comm, const RunArguments& arguments);
 
 struct EvalArguments {
   std::string model_dir;
-  std::string tokens;
-  std::int64_t rows = 0;  ///< 0: all there are
+  std::string tokens;                       ///< this, in rows of `length`, or
+  std::string text;                         ///< this, every document a row of its own
+  std::string separator = "<|endoftext|>";  ///< between documents
+  std::int64_t rows = 0;                    ///< 0: all there are
   std::int64_t length = 0;
+  std::string against;  ///< plain folder to compare with; empty: perplexity alone
   int threads = 1;
   bool json = false;
 };
 
-/// Perplexity of a plain or EXL2 folder, rows dealt out over the ranks; printed by root.
+/// Perplexity of a plain or EXL2 folder, and where there is a plain one to compare with, how far
+/// the two models' predictions are apart; rows dealt out over the ranks; printed by root.
 void evaluate(comm::Communicator& comm, const EvalArguments& arguments);
 
 struct VerifyArguments {
@@ -47,6 +51,21 @@ struct VerifyArguments {
 /// Strict check of an EXL2 folder, on root; with a source folder the error of every layer's
 /// weights.
 void verify(const VerifyArguments& arguments);
+
+struct TokenizeArguments {
+  std::string tokenizer;            ///< file, or folder of a model
+  std::vector<std::string> inputs;  ///< text or JSON lines, or folders of them
+  std::string kind = "auto";
+  std::string field = "text";
+  std::string separator = "<|endoftext|>";
+  bool bos = true;
+  std::string out;  ///< int32 stream; empty: none is written
+  bool force = false;
+  bool show = false;
+};
+
+/// Token stream of documents, BOS before each: written, counted and shown; on root.
+void tokenize(const TokenizeArguments& arguments);
 
 /// What is in a model folder, measurement, plan or state file; on root.
 void inspect(const std::string& path);

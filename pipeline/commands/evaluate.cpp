@@ -6,7 +6,12 @@
 #include <optional>
 
 #include "kernels/make_backend.hpp"
+#include "pipeline/calibration/document_source.hpp"
+#include "pipeline/calibration/token_rows.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/failure.hpp"
+#include "pipeline/model/compare_models.hpp"
+#include "pipeline/model/evaluate_documents.hpp"
 #include "pipeline/model/evaluate_rows.hpp"
 #include "pipeline/stages/source_model.hpp"
 
@@ -23,20 +28,166 @@ model::RowRange own_rows(const comm::Communicator& comm, std::int64_t rows, std:
   return {first, end - first, length};
 }
 
-std::vector<model::RowLoss> gather_losses(comm::Communicator& comm,
-                                          const std::vector<model::RowLoss>& mine) {
-  std::vector<model::RowLoss> all;
+template <class Loss>
+std::vector<Loss> gather_all(comm::Communicator& comm, const std::vector<Loss>& mine) {
+  std::vector<Loss> all;
   for (const auto& part : comm.gather(std::as_bytes(std::span(mine)))) {
     const std::size_t before = all.size();
-    all.resize(before + part.size() / sizeof(model::RowLoss));
+    all.resize(before + part.size() / sizeof(Loss));
     if (!part.empty()) std::memcpy(all.data() + before, part.data(), part.size());
   }
   return all;
 }
 
+// Every document of the text as ids, BOS first where the tokenizer has one; cut at the length asked
+// for, or else where the model's positions end.
+model::Documents read_documents(const EvalArguments& arguments, std::int64_t positions) {
+  const std::int64_t most = arguments.length > 0 ? arguments.length : positions;
+  const auto tokenizer = tokenizer::open_tokenizer(arguments.model_dir);
+  model::Documents documents;
+  for (const auto& file : calibration::source_files(arguments.text)) {
+    const calibration::DocumentRules rules{calibration::source_kind("auto", file),
+                                           arguments.separator, "text"};
+    if (rules.kind != calibration::SourceKind::text &&
+        rules.kind != calibration::SourceKind::jsonl) {
+      fail(ExitCode::usage, "{}: tokens, not text; give them as --tokens", file.string());
+    }
+    calibration::read_documents(file, rules, [&](std::string_view text) {
+      auto& ids = documents.emplace_back();
+      calibration::append_document(*tokenizer, text, tokenizer->bos(), ids, file);
+      if (std::ssize(ids) > most) ids.resize(static_cast<std::size_t>(most));
+      return arguments.rows == 0 || std::ssize(documents) < arguments.rows;
+    });
+  }
+  if (documents.empty()) fail(ExitCode::bad_data, "{}: no text in it", arguments.text);
+  return documents;
+}
+
+void print_result(const EvalArguments& arguments, double perplexity, std::int64_t rows,
+                  const std::string& of_what) {
+  if (arguments.json) {
+    std::printf("{\"perplexity\": %.8f, \"rows\": %lld, \"length\": %lld}\n", perplexity,
+                static_cast<long long>(rows), static_cast<long long>(arguments.length));
+  } else {
+    std::printf("perplexity %.5f over %lld %s\n", perplexity, static_cast<long long>(rows),
+                of_what.c_str());
+  }
+}
+
+// Every row of a token stream as a document.
+model::Documents read_rows(const EvalArguments& arguments, std::int64_t vocabulary) {
+  const formats::TokenStream tokens(arguments.tokens);
+  const std::int64_t rows = arguments.rows > 0 ? arguments.rows : tokens.rows_of(arguments.length);
+  tokens.require_rows(std::max<std::int64_t>(rows, 1), arguments.length);
+  model::Documents documents(static_cast<std::size_t>(rows));
+  for (std::int64_t row = 0; row < rows; ++row) {
+    auto& document = documents[static_cast<std::size_t>(row)];
+    document.resize(static_cast<std::size_t>(arguments.length));
+    tokens.read_row(row, vocabulary, document);
+  }
+  return documents;
+}
+
+// What all ranks read, root first.
+struct Inputs {
+  std::unique_ptr<stages::SourceModel> model, plain;
+  model::Documents documents;
+
+  void open(const EvalArguments& arguments) {
+    if (model) return;
+    model = std::make_unique<stages::SourceModel>(arguments.model_dir);
+    const model::ModelDescription& description = model->description;
+    if (!arguments.against.empty()) {
+      plain = std::make_unique<stages::SourceModel>(arguments.against);
+    }
+    documents = arguments.text.empty()
+                    ? read_rows(arguments, description.vocab_size)
+                    : read_documents(arguments, description.max_position_embeddings);
+  }
+};
+
+// Batches are dealt out in turn: they are sorted by length, so every rank gets some of all.
+std::vector<model::DocumentBatch> own_batches(const comm::Communicator& comm,
+                                              const model::Documents& documents) {
+  const std::vector<model::DocumentBatch> all = model::batch_documents(documents);
+  std::vector<model::DocumentBatch> own;
+  for (std::int64_t i = comm.rank(); i < std::ssize(all); i += comm.size()) {
+    own.push_back(all[static_cast<std::size_t>(i)]);
+  }
+  return own;
+}
+
+void print_losses(const EvalArguments& arguments, std::vector<model::DocumentLoss> all) {
+  std::sort(all.begin(), all.end(),
+            [](const auto& a, const auto& b) { return a.document < b.document; });
+  std::vector<model::RowLoss> losses;
+  for (const model::DocumentLoss& one : all) losses.push_back(one.loss);
+  print_result(arguments, model::perplexity(losses), std::ssize(losses), "documents");
+}
+
+void print_comparison(const EvalArguments& arguments, std::vector<model::TokenComparison> tokens,
+                      std::int64_t documents) {
+  if (tokens.empty()) fail(ExitCode::bad_data, "no token is predicted: every document has one");
+  const model::Comparison all = model::summarize(std::move(tokens));
+  const auto count = static_cast<long long>(documents);
+  if (arguments.json) {
+    std::printf(
+        "{\"perplexity\": %.8f, \"plain_perplexity\": %.8f, \"kl_mean\": %.9g, \"kl_99\": %.9g, "
+        "\"top1_agreement\": %.8f, \"tokens\": %lld, \"rows\": %lld}\n",
+        all.other_perplexity, all.plain_perplexity, all.mean_divergence, all.divergence_99,
+        all.top_agreement, static_cast<long long>(all.tokens), count);
+    return;
+  }
+  std::printf("perplexity %.5f, of the plain model %.5f\n", all.other_perplexity,
+              all.plain_perplexity);
+  std::printf("KL divergence from the plain model: mean %.6g, 99th percentile %.6g\n",
+              all.mean_divergence, all.divergence_99);
+  std::printf("same token likeliest: %.3f %%\n", 100.0 * all.top_agreement);
+  std::printf("over %lld tokens of %lld %s\n", static_cast<long long>(all.tokens), count,
+              arguments.text.empty() ? "rows" : "documents");
+}
+
+void evaluate_documents(comm::Communicator& comm, const EvalArguments& arguments) {
+  Inputs inputs;
+  comm::on_root(comm, [&] { inputs.open(arguments); });
+  comm::on_all(comm, [&] { inputs.open(arguments); });
+  std::string reason;
+  const auto backend =
+      kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads, reason);
+  std::vector<model::DocumentLoss> losses;
+  std::vector<model::TokenComparison> comparisons;
+  comm::on_all(comm, [&] {
+    const stages::SourceModel& model = *inputs.model;
+    const auto batches = own_batches(comm, inputs.documents);
+    const model::FolderWeights source(model.layout, model.tensors);
+    if (!inputs.plain) {
+      losses = model::evaluate_documents(*backend, model.description, model.layout, source,
+                                         inputs.documents, batches);
+      return;
+    }
+    const model::FolderWeights plain(inputs.plain->layout, inputs.plain->tensors);
+    comparisons =
+        model::compare_models(*backend, {inputs.plain->description, inputs.plain->layout, plain},
+                              {model.description, model.layout, source}, inputs.documents, batches);
+  });
+  if (!inputs.plain) {
+    losses = gather_all(comm, losses);
+    if (comm.is_root()) print_losses(arguments, std::move(losses));
+    return;
+  }
+  comparisons = gather_all(comm, comparisons);
+  comm::on_root(comm, [&] {
+    print_comparison(arguments, std::move(comparisons), std::ssize(inputs.documents));
+  });
+}
+
 }  // namespace
 
 void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
+  if (!arguments.text.empty() || !arguments.against.empty()) {
+    evaluate_documents(comm, arguments);
+    return;
+  }
   std::unique_ptr<stages::SourceModel> model;
   std::optional<formats::TokenStream> tokens;
   std::int64_t rows = arguments.rows;
@@ -61,16 +212,10 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
     mine =
         model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
   });
-  const std::vector<model::RowLoss> all = gather_losses(comm, mine);
+  const std::vector<model::RowLoss> all = gather_all(comm, mine);
   if (!comm.is_root()) return;
-  const double perplexity = model::perplexity(all);
-  if (arguments.json) {
-    std::printf("{\"perplexity\": %.8f, \"rows\": %lld, \"length\": %lld}\n", perplexity,
-                static_cast<long long>(rows), static_cast<long long>(arguments.length));
-  } else {
-    std::printf("perplexity %.5f over %lld rows of %lld\n", perplexity,
-                static_cast<long long>(rows), static_cast<long long>(arguments.length));
-  }
+  print_result(arguments, model::perplexity(all), rows,
+               fmt::format("rows of {}", arguments.length));
 }
 
 }  // namespace shardquant::commands

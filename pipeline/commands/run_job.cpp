@@ -1,19 +1,18 @@
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <optional>
 
 #include "kernels/api/kernel_error.hpp"
 #include "kernels/make_backend.hpp"
+#include "pipeline/calibration/prepare_rows.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/generation.hpp"
-#include "pipeline/checkpoint/run_lock.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/comm/observed_communicator.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/job_locks.hpp"
 #include "pipeline/control/time_limit.hpp"
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/faults/fault_point.hpp"
@@ -80,46 +79,6 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
   return settings;
 }
 
-// What root holds while the job runs, so that no other job comes into its folders.
-struct Locks {
-  std::optional<checkpoint::RunLock> work, output;
-
-  // A complaint where another job has one of them by now.
-  std::string touch() const {
-    for (const auto* lock : {&work, &output}) {
-      if (!*lock) continue;
-      const std::string complaint = (*lock)->touch();
-      if (!complaint.empty()) return complaint;
-    }
-    return {};
-  }
-};
-
-void take_locks(const config::RunConfig& config, LastStage last, Locks& locks) {
-  const auto say = [](const checkpoint::RunLock& lock) {
-    if (!lock.takeover().empty()) fmt::print(stderr, "shardquant: {}\n", lock.takeover());
-  };
-  const auto work = checkpoint::WorkFolder::create(config.work.dir);
-  locks.work.emplace(work.lock());
-  say(*locks.work);
-  if (last == LastStage::measure) return;
-  // Beside the output folder, which is to hold the model alone and appear when there is one.
-  const std::filesystem::path& output = config.output.dir;
-  std::error_code error;
-  std::filesystem::create_directories(output.parent_path(), error);
-  if (error) {
-    fail(error == std::errc::permission_denied ? ExitCode::no_permission : ExitCode::cannot_create,
-         "{}: cannot create the folder of the output: {}", output.parent_path().string(),
-         error.message());
-  }
-  if (std::filesystem::exists(output) && ::access(output.c_str(), W_OK | X_OK) != 0) {
-    fail(errno == EROFS ? ExitCode::cannot_create : ExitCode::no_permission,
-         "{}: the output folder cannot be written to: {}", output.string(), std::strerror(errno));
-  }
-  locks.output.emplace(output.parent_path() / ('.' + output.filename().string() + ".lock"));
-  say(*locks.output);
-}
-
 // Ties the work folder to this run; returns the hash of the fingerprint that its state carries.
 std::string match_work_folder(const checkpoint::WorkFolder& work, const RunArguments& arguments,
                               const checkpoint::RunFingerprint& fingerprint) {
@@ -143,9 +102,23 @@ std::string match_work_folder(const checkpoint::WorkFolder& work, const RunArgum
   return match.in_force.hex();
 }
 
-// The work folder, ready for this run; returns the fingerprint's hash on all ranks.
-std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfig& config,
-                                const RunArguments& arguments, const stages::SourceModel& model) {
+// Text and other sources become a token file in the work folder, made by root; from there on the
+// run is one from tokens. To be called with the folder's lock held.
+config::RunConfig with_token_file(comm::Communicator& comm, const config::RunConfig& asked) {
+  std::string file;
+  comm::on_root(comm, [&] {
+    file = calibration::prepare_rows(asked, checkpoint::WorkFolder(asked.work.dir)).string();
+  });
+  config::RunConfig config = asked;
+  config.calibration.tokens = comm::broadcast_text(comm, std::move(file));
+  return config;
+}
+
+// The work folder, ready for this run; returns the fingerprint's hash on all ranks. `asked` is the
+// job as the user gave it.
+std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfig& asked,
+                                const config::RunConfig& config, const RunArguments& arguments,
+                                const stages::SourceModel& model) {
   const auto file_hashes = stages::hash_model(comm, model.folder);
   std::string hash;
   comm::on_root(comm, [&] {
@@ -153,7 +126,7 @@ std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfi
     hash = match_work_folder(work, arguments, stages::fingerprint_run(config, model, file_hashes));
     work.remove_temporaries();
     checkpoint::remove_uncommitted_generations(work.hidden_states());
-    checkpoint::write_durably(work.resolved_config(), config::resolved_text(config));
+    checkpoint::write_durably(work.resolved_config(), config::resolved_text(asked));
   });
   return comm::broadcast_text(comm, std::move(hash));
 }
@@ -204,7 +177,7 @@ void end_stalled_job(comm::Communicator& comm, const std::string& complaint) {
 
 control::Watchdog::Options watchdog_options(comm::Communicator& comm,
                                             const checkpoint::WorkFolder& work,
-                                            const RunArguments& arguments, const Locks& locks) {
+                                            const RunArguments& arguments, const JobLocks& locks) {
   control::Watchdog::Options options;
   options.folder = work.heartbeats();
   options.rank = comm.rank();
@@ -233,6 +206,14 @@ void open_event_log(const std::filesystem::path& path, const std::string& run,
   }
 }
 
+// What ended the run is told in any case, also where the log has no room for it.
+void record_end(report::EventLog& events, ExitCode code) {
+  try {
+    events.write("run_end", "end", {{"exit_code", static_cast<int>(code)}});
+  } catch (const Failure&) {
+  }
+}
+
 void report_restart(const stages::RunContext& context) {
   if (context.events.restart() == 0) return;
   const char* job = std::getenv("SLURM_JOB_ID");
@@ -247,23 +228,30 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   comm::ObservedCommunicator comm(launched, activity);
   std::optional<double> limit;
   comm::on_all(comm, [&] { limit = time_limit(arguments); });
-  const config::RunConfig config = agree_on_config(comm, arguments);
+  const config::RunConfig asked = agree_on_config(comm, arguments);
+  config::RunConfig config = asked;
   control::RunControl control(comm, {static_cast<double>(config.checkpoint.every_s), limit});
   const auto model = open_model(comm, config);
   std::optional<formats::TokenStream> tokens;
-  comm::on_all(comm, [&] {
+  const auto open_tokens = [&] {
     tokens.emplace(config.calibration.tokens);
     tokens->require_rows(config.calibration.rows, config.calibration.length);
-  });
+  };
+  const bool has_tokens = !asked.calibration.tokens.empty();
+  if (has_tokens) comm::on_all(comm, open_tokens);
   std::string reason;
   const auto backend = open_backend(comm, config.device, reason);
   faults::reach(faults::Point::inputs_opened);
 
-  Locks locks;
-  comm::on_root(comm, [&] { take_locks(config, arguments.last, locks); });
+  JobLocks locks;
+  comm::on_root(comm, [&] { locks.take(config, arguments.last == LastStage::quantize); });
+  if (!has_tokens) {
+    config = with_token_file(comm, asked);
+    comm::on_all(comm, open_tokens);
+  }
   const checkpoint::WorkFolder work(config.work.dir);
   const control::Watchdog watchdog(activity, watchdog_options(comm, work, arguments, locks));
-  std::string fingerprint = prepare_work_folder(comm, config, arguments, *model);
+  std::string fingerprint = prepare_work_folder(comm, asked, config, arguments, *model);
   faults::reach(faults::Point::work_opened);
 
   report::Log log({.enabled = comm.is_root()});
@@ -295,7 +283,7 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
     stages::run_pipeline(context, arguments.last == LastStage::measure);
     report_end(context);
   } catch (const Failure& failure) {
-    events->write("run_end", "end", {{"exit_code", static_cast<int>(failure.code())}});
+    record_end(*events, failure.code());
     throw;
   }
 }

@@ -139,6 +139,27 @@ void SettingsReader::store(const Setting& setting, const YamlNode& node,
   places_[setting.path] = prefix;
 }
 
+void SettingsReader::require_one_source() const {
+  const RunConfig::Calibration& calibration = config_.calibration;
+  const int given = static_cast<int>(!calibration.tokens.empty()) +
+                    static_cast<int>(!calibration.text.empty()) +
+                    static_cast<int>(!calibration.sources.empty());
+  const auto section = places_.find("calibration");
+  const std::string& place = section != places_.end() ? section->second : places_.at("");
+  if (given != 1) {
+    throw Failure(ExitCode::config,
+                  fmt::format("{}calibration: {}; one of tokens, text and sources is wanted", place,
+                              given == 0 ? "tokens are missing" : "given more than once"));
+  }
+  const bool keeps_apart = calibration.measurement_rows > 0 || calibration.validation_rows > 0;
+  if (!calibration.tokens.empty() && keeps_apart) {
+    throw Failure(ExitCode::config,
+                  fmt::format("{}calibration: measurement_rows and validation_rows are taken from "
+                              "text or sources; put the tokens into sources",
+                              place));
+  }
+}
+
 RunConfig SettingsReader::finish() const {
   for (const Setting& setting : settings_table()) {
     if (!setting.required || places_.contains(setting.path)) continue;
@@ -147,6 +168,7 @@ RunConfig SettingsReader::finish() const {
     throw Failure(ExitCode::config, fmt::format("{}{}: missing; expects {}", place, setting.path,
                                                 allowed_values(setting)));
   }
+  require_one_source();
   if (config_.quantizer.shrink_low > config_.quantizer.shrink_high) {
     const auto low = places_.find("quantizer.shrink_low");
     const auto place = low != places_.end() ? low : places_.find("quantizer.shrink_high");

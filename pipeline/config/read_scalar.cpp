@@ -115,6 +115,75 @@ void expect_range(const Setting& setting, Value value, Value least, Value most) 
                              value < least ? "too small" : "too large", allowed_values(setting)));
 }
 
+// A path as it is given, absolute and normalized.
+std::filesystem::path read_path(const YamlNode& node, const std::filesystem::path& folder) {
+  if (node.text.empty()) throw BadValue("expects a path, found empty text");
+  if (!node.quoted && (node.text == "~" || node.text.starts_with("~/"))) {
+    throw BadValue("~ is not expanded here; write the path in full");
+  }
+  std::filesystem::path path = (folder / node.text).lexically_normal();
+  if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();
+  if (!is_plain_line(path.string())) {
+    throw BadValue(
+        fmt::format("the path {} holds control characters or is not UTF-8", shown(path.string())));
+  }
+  constexpr std::size_t kLongest = 4095;
+  if (path.string().size() > kLongest) {
+    throw BadValue(
+        fmt::format("a path of {} bytes; at most {} are possible", path.string().size(), kLongest));
+  }
+  return path;
+}
+
+double read_weight(const YamlNode& node) {
+  double weight = 0.0;
+  const char* end = node.text.data() + node.text.size();
+  const bool is_number = !node.quoted && is_real(node.text) &&
+                         std::from_chars(node.text.data(), end, weight).ec == std::errc();
+  if (!is_number || weight < 1e-6 || weight > 1e6) {
+    throw BadValue(
+        fmt::format("weight: expects a number from 1e-6 to 1e6, found {}", shown(node.text)));
+  }
+  return weight;
+}
+
+// One entry of calibration.sources.
+RunConfig::Source read_source(const YamlNode& node, const std::filesystem::path& folder) {
+  if (node.kind != YamlNode::Kind::map) {
+    throw BadValue(fmt::format("expects a map, found {}", kind_name(node.kind)));
+  }
+  RunConfig::Source source;
+  for (const YamlEntry& entry : node.entries) {
+    if (entry.value.kind != YamlNode::Kind::scalar) {
+      throw BadValue(
+          fmt::format("{}: expects a value, found {}", entry.key, kind_name(entry.value.kind)));
+    }
+    const std::string& text = entry.value.text;
+    if (entry.key == "path") {
+      source.path = read_path(entry.value, folder);
+    } else if (entry.key == "kind") {
+      const auto& kinds = source_kinds();
+      if (std::find(kinds.begin(), kinds.end(), text) == kinds.end()) {
+        throw BadValue(
+            fmt::format("kind: expects {}, found {}", fmt::join(kinds, ", "), shown(text)));
+      }
+      source.kind = text;
+    } else if (entry.key == "field") {
+      if (text.empty() || text.size() > 256 || !is_plain_line(text)) {
+        throw BadValue("field: expects a name of 1 to 256 bytes");
+      }
+      source.field = text;
+    } else if (entry.key == "weight") {
+      source.weight = read_weight(entry.value);
+    } else {
+      throw BadValue(fmt::format("unknown setting {}; known here: path, kind, field, weight",
+                                 shown(entry.key)));
+    }
+  }
+  if (source.path.empty()) throw BadValue("path is missing");
+  return source;
+}
+
 // Turns one value of a RunConfig's setting; one overload per type of setting.
 struct StoreValue {
   const Setting& setting;
@@ -152,23 +221,35 @@ struct StoreValue {
     type.field(config) = node.text;
   }
 
-  void operator()(const PathSetting& type) const {
-    if (node.text.empty()) throw BadValue("expects a path, found empty text");
-    if (!node.quoted && (node.text == "~" || node.text.starts_with("~/"))) {
-      throw BadValue("~ is not expanded here; write the path in full");
+  void operator()(const PathSetting& type) const { type.field(config) = read_path(node, folder); }
+
+  void operator()(const TextSetting& type) const {
+    if (std::ssize(node.text) > type.most_bytes) {
+      throw BadValue(
+          fmt::format("a text of {} bytes; expects {}", node.text.size(), allowed_values(setting)));
     }
-    std::filesystem::path path = (folder / node.text).lexically_normal();
-    if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();
-    if (!is_plain_line(path.string())) {
-      throw BadValue(fmt::format("the path {} holds control characters or is not UTF-8",
-                                 shown(path.string())));
+    for (const char c : node.text) {
+      if (static_cast<unsigned char>(c) < 0x20 && c != '\n') {
+        throw BadValue("control characters other than \\n are not accepted");
+      }
     }
-    constexpr std::size_t kLongest = 4095;
-    if (path.string().size() > kLongest) {
-      throw BadValue(fmt::format("a path of {} bytes; at most {} are possible",
-                                 path.string().size(), kLongest));
+    type.field(config) = node.text;
+  }
+
+  void operator()(const SourceListSetting& type) const {
+    std::vector<RunConfig::Source> sources;
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      try {
+        sources.push_back(read_source(node.items[i], folder));
+      } catch (const BadValue& bad) {
+        throw BadValue(fmt::format("source {}: {}", i + 1, bad.what()));
+      }
     }
-    type.field(config) = path;
+    constexpr std::size_t kMost = 256;
+    if (sources.empty() || sources.size() > kMost) {
+      throw BadValue(fmt::format("{} sources; expects 1 to {}", sources.size(), kMost));
+    }
+    type.field(config) = std::move(sources);
   }
 };
 
@@ -176,7 +257,13 @@ struct StoreValue {
 
 void store_value(const Setting& setting, const YamlNode& node, const std::filesystem::path& folder,
                  RunConfig& config) {
-  expect_scalar(setting, node);
+  const bool is_list = std::holds_alternative<SourceListSetting>(setting.type);
+  if (!is_list) {
+    expect_scalar(setting, node);
+  } else if (node.kind != YamlNode::Kind::sequence) {
+    throw BadValue(
+        fmt::format("expects {}, found {}", allowed_values(setting), kind_name(node.kind)));
+  }
   std::visit(StoreValue{setting, node, folder, config}, setting.type);
 }
 

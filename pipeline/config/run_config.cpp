@@ -57,6 +57,7 @@ std::string resolved_text(const RunConfig& config) {
   std::string text;
   std::string section;
   for (const Setting& setting : settings_table()) {
+    if (!setting.required && !has_value(setting, config)) continue;
     if (setting.section() != section) {
       section = setting.section();
       text += section + ":\n";

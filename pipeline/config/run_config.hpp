@@ -16,8 +16,28 @@ struct RunConfig {
     std::filesystem::path path;
   } model;
 
+  /// A file or folder that calibration rows are taken from.
+  struct Source {
+    std::filesystem::path path;
+    std::string kind = "auto";   ///< auto, text, jsonl, tokens, safetensors
+    std::string field = "text";  ///< of a line of JSON: the one with the text
+    double weight = 1.0;         ///< share of the rows, against the other sources' weights
+
+    bool operator==(const Source&) const = default;
+  };
+
+  /// Of `tokens`, `text` and `sources` one is given, the others are empty.
   struct Calibration {
     std::filesystem::path tokens;  ///< int32 stream, or safetensors with input_ids
+    std::filesystem::path text;
+    std::vector<Source> sources;
+    std::filesystem::path tokenizer;  ///< empty: that of the model's folder
+    std::string document_separator = "<|endoftext|>";
+    std::string bos = "document";  ///< document, row, none
+    std::int64_t seed = 0;         ///< 0: documents stay in order
+    std::string dedupe = "none";   ///< none, exact
+    std::int64_t measurement_rows = 0;
+    std::int64_t validation_rows = 0;
     std::int64_t rows = 0;
     std::int64_t length = 0;
     std::int64_t slice_rows = 8;  ///< rows of a slice, the unit of data parallelism

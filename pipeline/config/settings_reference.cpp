@@ -31,7 +31,12 @@ code 78:
 
 std::string default_text(const Setting& setting) {
   if (setting.required) return "required";
-  return fmt::format("`{}`", value_text(setting, RunConfig{}));
+  if (!has_value(setting, RunConfig{})) return "none";
+  std::string value = value_text(setting, RunConfig{});
+  for (std::size_t at = 0; (at = value.find('|', at)) != std::string::npos; at += 2) {
+    value.insert(at, 1, '\\');  // would end the cell of the table
+  }
+  return fmt::format("`{}`", value);
 }
 
 }  // namespace

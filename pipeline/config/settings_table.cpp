@@ -25,11 +25,34 @@ std::vector<Setting> make_table() {
       {"version", IntegerChoiceSetting{version, {1}}, kRequired, "Version of this schema."},
       {"model.path", PathSetting{at<&C::model, &C::Model::path>}, kRequired,
        "Folder of the Hugging Face model: config.json and safetensors files."},
-      {"calibration.tokens", PathSetting{at<&C::calibration, &C::Calibration::tokens>}, kRequired,
+      {"calibration.tokens", PathSetting{at<&C::calibration, &C::Calibration::tokens>}, kHasDefault,
        "Calibration tokens: a stream of int32 (little endian), or safetensors with "
-       "`input_ids` [rows, length]."},
+       "`input_ids` [rows, length]. One of `tokens`, `text` and `sources` is required."},
+      {"calibration.text", PathSetting{at<&C::calibration, &C::Calibration::text>}, kHasDefault,
+       "Calibration text: short for `sources` with this one path."},
+      {"calibration.sources", SourceListSetting{at<&C::calibration, &C::Calibration::sources>},
+       kHasDefault,
+       "Where calibration rows come from; docs/calibration.md. `kind` is auto, text, jsonl, tokens "
+       "or safetensors, `field` the one of a JSON line with the text, `weight` a share of the "
+       "rows."},
+      {"calibration.tokenizer", PathSetting{at<&C::calibration, &C::Calibration::tokenizer>},
+       kHasDefault,
+       "tokenizer.json or tokenizer.model, or a folder with one; left out: the model's."},
+      {"calibration.document_separator",
+       TextSetting{at<&C::calibration, &C::Calibration::document_separator>, 256}, kHasDefault,
+       "What stands between the documents of a text file; empty: a file is one document."},
+      {"calibration.bos",
+       WordSetting{at<&C::calibration, &C::Calibration::bos>, {"document", "row", "none"}},
+       kHasDefault,
+       "Where the BOS token is put: before every `document`, every `row`, or nowhere."},
+      {"calibration.seed",
+       IntegerSetting{at<&C::calibration, &C::Calibration::seed>, 0, std::int64_t{1} << 62},
+       kHasDefault, "Shuffles the documents of every source; 0 leaves them in order."},
+      {"calibration.dedupe",
+       WordSetting{at<&C::calibration, &C::Calibration::dedupe>, {"none", "exact"}}, kHasDefault,
+       "`exact` drops documents that were there before, byte for byte."},
       {"calibration.rows", IntegerSetting{at<&C::calibration, &C::Calibration::rows>, 1, 1 << 20},
-       kRequired, "Rows taken from the calibration tokens, from the start."},
+       kRequired, "Rows taken from the calibration tokens, from the start, or from the sources."},
       {"calibration.length",
        IntegerSetting{at<&C::calibration, &C::Calibration::length>, 2, 1 << 20}, kRequired,
        "Tokens of a row."},
@@ -37,6 +60,15 @@ std::vector<Setting> make_table() {
        IntegerSetting{at<&C::calibration, &C::Calibration::slice_rows>, 1, 1 << 16}, kHasDefault,
        "Rows of a slice, the unit dealt out to the ranks. Results do not depend on the number of "
        "ranks, but they do, in the last digits, on this."},
+      {"calibration.measurement_rows",
+       IntegerSetting{at<&C::calibration, &C::Calibration::measurement_rows>, 0, 1 << 20},
+       kHasDefault,
+       "Further rows of the sources, kept apart from those for calibration in "
+       "`measurement_rows.i32` of the work folder."},
+      {"calibration.validation_rows",
+       IntegerSetting{at<&C::calibration, &C::Calibration::validation_rows>, 0, 1 << 20},
+       kHasDefault,
+       "Further rows of the sources, kept apart from both in `validation_rows.i32`, for `eval`."},
       {"measure.options", WordSetting{at<&C::measure, &C::Measure::options>, {"exl2-2023"}},
        kHasDefault, "Table of quantization options tried on every linear layer."},
       {"measure.err_norm",
@@ -129,15 +161,35 @@ struct AllowedValues {
   }
   std::string operator()(const WordSetting& type) const { return either(type.words); }
   std::string operator()(const PathSetting&) const { return "a path"; }
+  std::string operator()(const TextSetting& type) const {
+    return fmt::format("a text of at most {} bytes", type.most_bytes);
+  }
+  std::string operator()(const SourceListSetting&) const {
+    return "a list of {path, kind, field, weight}";
+  }
 };
 
-std::string quoted(const std::string& text) {
+std::string yaml_quoted(const std::string& text) {
   std::string result = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') result += '\\';
-    result += c;
+    if (c == '\n') {
+      result += "\\n";
+    } else {
+      result += c;
+    }
   }
   return result + '"';
+}
+
+std::string source_list(const std::vector<RunConfig::Source>& sources) {
+  std::string text;
+  for (const RunConfig::Source& source : sources) {
+    text += fmt::format("{}{{path: {}, kind: {}, field: {}, weight: {}}}", text.empty() ? "" : ", ",
+                        yaml_quoted(source.path.string()), source.kind, yaml_quoted(source.field),
+                        source.weight);
+  }
+  return '[' + text + ']';
 }
 
 }  // namespace
@@ -167,12 +219,28 @@ std::string allowed_values(const Setting& setting) {
   return std::visit(AllowedValues{}, setting.type);
 }
 
+const std::vector<std::string>& source_kinds() {
+  static const std::vector<std::string> kinds{"auto", "text", "jsonl", "tokens", "safetensors"};
+  return kinds;
+}
+
+bool has_value(const Setting& setting, const RunConfig& config) {
+  RunConfig copy = config;
+  if (const auto* path = std::get_if<PathSetting>(&setting.type)) return !path->field(copy).empty();
+  const auto* list = std::get_if<SourceListSetting>(&setting.type);
+  return list == nullptr || !list->field(copy).empty();
+}
+
 std::string value_text(const Setting& setting, const RunConfig& config) {
   RunConfig copy = config;
   return std::visit(
       [&]<class Type>(const Type& type) {
         if constexpr (std::is_same_v<Type, PathSetting>) {
-          return quoted(type.field(copy).string());
+          return yaml_quoted(type.field(copy).string());
+        } else if constexpr (std::is_same_v<Type, TextSetting>) {
+          return yaml_quoted(type.field(copy));
+        } else if constexpr (std::is_same_v<Type, SourceListSetting>) {
+          return source_list(type.field(copy));
         } else {
           return fmt::format("{}", type.field(copy));
         }

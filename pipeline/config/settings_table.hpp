@@ -42,11 +42,24 @@ struct PathSetting {
   Field<std::filesystem::path> field;
 };
 
+/// Any text up to a length, the empty one included.
+struct TextSetting {
+  Field<std::string> field;
+  std::int64_t most_bytes = 0;
+};
+
+/// A list of maps {path, kind, field, weight}, only path being required.
+struct SourceListSetting {
+  Field<std::vector<RunConfig::Source>> field;
+};
+
 /// One row of the table: all that the parser, the range check, the resolved text and the reference
 /// page know of a setting. The default is the value in RunConfig{}.
 struct Setting {
   std::string path;  ///< "section.key", or "key" at the top of the file
-  std::variant<IntegerSetting, IntegerChoiceSetting, RealSetting, WordSetting, PathSetting> type;
+  std::variant<IntegerSetting, IntegerChoiceSetting, RealSetting, WordSetting, PathSetting,
+               TextSetting, SourceListSetting>
+      type;
   bool required = false;  ///< there is no default
   std::string description;
 
@@ -62,6 +75,12 @@ const Setting* find_setting(std::string_view path);
 
 /// The values a setting takes, as one phrase: "an integer from 1 to 1024", "pooled or row_mean".
 std::string allowed_values(const Setting& setting);
+
+/// The words that `kind` of a source may be.
+const std::vector<std::string>& source_kinds();
+
+/// False for a path or a list of sources that was not given.
+bool has_value(const Setting& setting, const RunConfig& config);
 
 /// The setting's value in `config` as YAML; reading it back gives the same value.
 std::string value_text(const Setting& setting, const RunConfig& config);

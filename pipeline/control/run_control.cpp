@@ -1,25 +1,17 @@
 #include "pipeline/control/run_control.hpp"
 
 #include <algorithm>
-#include <chrono>
 
+#include "pipeline/control/steady_seconds.hpp"
 #include "pipeline/control/time_limit.hpp"
 
 namespace shardquant::control {
 
-namespace {
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
-
 RunControl::RunControl(comm::Communicator& comm, Options options)
-    : comm_(comm), options_(options), begin_(seconds_now()), last_checkpoint_(begin_) {}
+    : comm_(comm), options_(options), begin_(steady_seconds()), last_checkpoint_(begin_) {}
 
 double RunControl::elapsed() const {
-  return seconds_now() - begin_;
+  return steady_seconds() - begin_;
 }
 
 SignalWish RunControl::own_wish() {
@@ -42,24 +34,14 @@ bool RunControl::must_hurry() {
   return own_wish() == SignalWish::stop_fast;
 }
 
-RunControl::Decision RunControl::agree() {
+SignalWish RunControl::agree() {
   auto wish = own_wish();
   // The interval is root's affair, so that clocks need not agree.
-  const bool is_due = seconds_now() - last_checkpoint_ >= options_.checkpoint_every_s;
+  const bool is_due = steady_seconds() - last_checkpoint_ >= options_.checkpoint_every_s;
   if (comm_.is_root() && is_due) wish = std::max(wish, SignalWish::checkpoint);
   // A rank that was told of a stop has put its work down, so the stop must come.
   if (comm_.notice_raised()) wish = std::max(wish, SignalWish::stop);
-  switch (static_cast<SignalWish>(comm_.max(static_cast<std::int64_t>(wish)))) {
-    case SignalWish::none:
-      return Decision::go_on;
-    case SignalWish::checkpoint:
-      return Decision::checkpoint;
-    case SignalWish::stop:
-      return Decision::stop;
-    case SignalWish::stop_fast:
-      break;
-  }
-  return Decision::stop_fast;
+  return static_cast<SignalWish>(comm_.max(static_cast<std::int64_t>(wish)));
 }
 
 void RunControl::leave(const std::string& where) {
@@ -77,12 +59,8 @@ void RunControl::note_layer(double seconds) {
 
 void RunControl::note_checkpoint(double seconds) {
   checkpoint_seconds_ = seconds;
-  last_checkpoint_ = seconds_now();
+  last_checkpoint_ = steady_seconds();
   forget_checkpoint_wish();
-}
-
-double RunControl::checkpoint_age() const {
-  return seconds_now() - last_checkpoint_;
 }
 
 }  // namespace shardquant::control

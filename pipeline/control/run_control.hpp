@@ -18,9 +18,6 @@ class RunControl {
     std::optional<double> time_limit_s;  ///< from the start of the run
   };
 
-  /// What all ranks do at a safe point.
-  enum class Decision { go_on, checkpoint, stop, stop_fast };
-
   RunControl(comm::Communicator& comm, Options options);
 
   /// Between two layers: whether to put the work down and come to the next safe point. Tells the
@@ -30,8 +27,8 @@ class RunControl {
   /// Whether there is no time to store what can be computed again. Not collective.
   bool must_hurry();
 
-  /// At a safe point. Collective.
-  Decision agree();
+  /// At a safe point: the strongest wish of all ranks, for all to carry out. Collective.
+  SignalWish agree();
 
   /// Ends the run on all ranks with ExitCode::try_again. where: "before block 12".
   /// @throws SharedFailure always, with a text on root
@@ -41,8 +38,6 @@ class RunControl {
   void note_layer(double seconds);
   /// A checkpoint was written and took so long.
   void note_checkpoint(double seconds);
-  /// Seconds since the last checkpoint, or since the start.
-  double checkpoint_age() const;
 
  private:
   SignalWish own_wish();

@@ -1,5 +1,6 @@
 #include "pipeline/control/stop_signals.hpp"
 
+#include <pthread.h>
 #include <signal.h>
 
 namespace shardquant::control {
@@ -26,6 +27,14 @@ void note_signal(int signal) {
   }
 }
 
+pthread_t main_thread;
+
+// OpenBLAS starts threads before main, which do not hold the signals back; what comes to one of
+// them is left waiting at the main thread.
+void pass_to_main_thread(int signal) {
+  ::pthread_kill(main_thread, signal);
+}
+
 sigset_t stop_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -46,6 +55,8 @@ void set_action(void (*handler)(int)) {
 void hold_stop_signals() {
   const sigset_t set = stop_signals();
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  main_thread = ::pthread_self();
+  set_action(pass_to_main_thread);
 }
 
 void catch_stop_signals() {

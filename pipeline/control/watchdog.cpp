@@ -10,6 +10,7 @@
 #include <ctime>
 #include <fstream>
 
+#include "pipeline/control/steady_seconds.hpp"
 #include "pipeline/failure.hpp"
 
 namespace shardquant::control {
@@ -20,10 +21,6 @@ std::int64_t clock_microseconds(clockid_t clock) {
   struct timespec time {};
   if (::clock_gettime(clock, &time) != 0) return 0;
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
-}
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 std::string host_name() {
@@ -103,7 +100,7 @@ void Watchdog::beat() {
   }
   write_heartbeat(heartbeat_path(options_.folder, options_.rank), own_);
   std::string complaint = options_.on_beat ? options_.on_beat() : "";
-  if (complaint.empty() && options_.timeout_s > 0.0) complaint = judge(seconds_now());
+  if (complaint.empty() && options_.timeout_s > 0.0) complaint = judge(steady_seconds());
   if (!complaint.empty()) options_.on_stall(complaint);
 }
 

@@ -6,7 +6,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -102,7 +101,7 @@ void trace(std::string_view name, std::string_view item) {
   ::close(descriptor);
 }
 
-void carry_out(const Order& order, std::string_view item, std::span<float> data) {
+void carry_out(const Order& order, std::string_view item) {
   if (order.action == "kill") {
     std::raise(SIGKILL);
   } else if (order.action == "stop") {
@@ -115,13 +114,6 @@ void carry_out(const Order& order, std::string_view item, std::span<float> data)
     std::this_thread::sleep_for(std::chrono::duration<double>(order.amount));
   } else if (order.action == "errno") {
     fail(ExitCode::io_error, "{}: {}", item, std::strerror(static_cast<int>(order.amount)));
-  } else if (data.empty()) {
-    refuse("no data at " + order.point + ", or unknown action " + order.action);
-  } else if (order.action == "nan") {
-    data[data.size() / 2] = std::numeric_limits<float>::quiet_NaN();
-  } else if (order.action == "flip") {
-    auto bytes = std::as_writable_bytes(data);
-    bytes[bytes.size() / 2] ^= std::byte{1};
   } else {
     refuse("unknown action " + order.action);
   }
@@ -133,14 +125,14 @@ void set_rank(int rank) {
   own_rank = rank;
 }
 
-void reach(Point point, std::string_view item, std::span<float> data) {
+void reach(Point point, std::string_view item) {
   const std::string_view name = point_name(static_cast<std::size_t>(point));
   const std::lock_guard lock(mutex);
   trace(name, item);
   static std::vector<Order> orders = read_orders();
   for (Order& order : orders) {
     if (order.point != name || (order.rank >= 0 && order.rank != own_rank)) continue;
-    if (--order.count == 0) carry_out(order, item, data);
+    if (--order.count == 0) carry_out(order, item);
   }
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
 #include <string_view>
 
 namespace shardquant::faults {
@@ -10,8 +9,8 @@ namespace shardquant::faults {
 /// ';' between: "point=NAME,rank=R,count=N,action=A". The order is carried out when rank R
 /// (default: any) reaches the point for the Nth time (default: the first). Actions: kill, stop
 /// (SIGKILL and SIGSTOP to itself), throw, exit:CODE, sleep:SECONDS, errno:NUMBER (as if the system
-/// had reported it), flip (one bit of the data at the point), nan (its middle element).
-/// SHARDQUANT_FAULT_TRACE names a file that gets a line "RANK NAME ITEM" for every point reached.
+/// had reported it). SHARDQUANT_FAULT_TRACE names a file that gets a line "RANK NAME ITEM" for
+/// every point reached.
 enum class Point {
   session_started,       ///< the ranks know of each other; nothing is read or written
   inputs_opened,         ///< headers and calibration tokens are checked
@@ -38,13 +37,13 @@ enum class Point {
 std::string_view point_name(std::size_t index);
 
 #ifdef SHARDQUANT_FAULT_POINTS
-/// Carries out the orders for `point`. data: what `flip` and `nan` alter.
+/// Carries out the orders for `point`.
 /// @throws Failure: internal for throw, io_error for errno
-void reach(Point point, std::string_view item = {}, std::span<float> data = {});
+void reach(Point point, std::string_view item = {});
 /// Tells this process its rank; before that it is 0.
 void set_rank(int rank);
 #else
-inline void reach(Point, std::string_view = {}, std::span<float> = {}) {}
+inline void reach(Point, std::string_view = {}) {}
 inline void set_rank(int) {}
 #endif
 

@@ -91,7 +91,7 @@ void require_safe_target(const fs::path& source, const fs::path& target,
         target.string(), name);
   }
   if (error && error != std::errc::no_such_file_or_directory) {
-    fail(ExitCode::cannot_create, "{}: {}", target.string(), error.message());
+    fail_creating(target, error.value());
   }
 }
 

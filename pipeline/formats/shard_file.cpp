@@ -16,15 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void fail_creating(const fs::path& path, int error) {
-  const std::string name = path.string();
-  if (error == EACCES || error == EPERM) fail(ExitCode::no_permission, "{}: no permission", name);
-  if (error == ENOENT || error == ENOTDIR || error == EROFS || error == EISDIR || error == ELOOP) {
-    fail(ExitCode::cannot_create, "{}: cannot be created: {}", name, std::strerror(error));
-  }
-  fail(ExitCode::io_error, "{}: cannot be created: {}", name, std::strerror(error));
-}
-
 [[noreturn]] void fail_existing(const fs::path& path) {
   fail(ExitCode::cannot_create,
        "{}: exists already; choose another place or ask for overwriting (--force)", path.string());

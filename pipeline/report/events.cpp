@@ -26,16 +26,6 @@ constexpr std::int64_t kSchema = 1;
 constexpr std::int64_t kBlockBytes = std::int64_t{1} << 16;
 constexpr std::int64_t kLongestLine = std::int64_t{1} << 20;
 
-[[noreturn]] void fail_opening(const std::string& name, int error) {
-  if (error == EACCES || error == EPERM) {
-    fail(ExitCode::no_permission, "{}: no permission to write there", name);
-  }
-  if (error == ENOENT || error == ENOTDIR || error == EISDIR || error == EROFS) {
-    fail(ExitCode::cannot_create, "{}: cannot be created: {}", name, std::strerror(error));
-  }
-  fail(ExitCode::io_error, "{}: cannot be opened: {}", name, std::strerror(error));
-}
-
 [[noreturn]] void fail_io(const std::string& name) {
   fail(ExitCode::io_error, "{}: {}", name, std::strerror(errno));
 }
@@ -114,7 +104,7 @@ EventLog::EventLog(const std::filesystem::path& path, std::string run_id, Clock 
       clock_(std::move(clock)),
       wall_clock_(wall_clock ? std::move(wall_clock) : WallClock(utc_now)) {
   descriptor_ = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
-  if (descriptor_ < 0) fail_opening(name_, errno);
+  if (descriptor_ < 0) fail_creating(name_, errno);
   try {
     continue_existing();
   } catch (...) {

@@ -48,11 +48,7 @@ formats::Plan solve(const RunContext& context, const formats::Measurement& measu
   request.objective = context.config.allocate.objective;
   formats::Plan plan =
       allocation::allocate(allocation::allocation_input(measurement, name), request).plan;
-  for (const formats::PlannedLayer& layer : plan.layers) {
-    const kernels::QuantOption& option = option_named(context, layer.desc, layer.key);
-    plan.recipes[layer.desc] = {option.group_size, option.bits, option.proportions,
-                                option.scale_bits};
-  }
+  allocation::add_recipes(measurement, plan);
   plan.measurement_hash = formats::content_hash(formats::measurement_2023_text(measurement));
   return plan;
 }

@@ -212,7 +212,7 @@ void Calibration::forward_block(std::int64_t block, std::vector<Sum>& sums) {
 // In the middle of a wave nothing new is worth storing: what was forwarded since the last stored
 // state is little beside the measuring of a wave.
 void Calibration::leave_if_asked(std::int64_t block) {
-  if (context_.control.agree() >= control::RunControl::Decision::stop) {
+  if (context_.control.agree() >= control::SignalWish::stop) {
     context_.control.leave(fmt::format("in block {}", block));
   }
 }
@@ -294,12 +294,12 @@ std::vector<Sum*> Calibration::consume(std::vector<Sum>& sums, const GroupConsum
 }
 
 void Calibration::pause_after(const Wave& wave, const std::vector<Sum*>& put_down) {
-  using Decision = control::RunControl::Decision;
-  const Decision decision = context_.control.agree();
-  if (decision == Decision::go_on) return;
+  using control::SignalWish;
+  const SignalWish agreed = context_.control.agree();
+  if (agreed == SignalWish::none) return;
   // The head changes no hidden states.
   const std::int64_t next = std::min(wave.end_block, context_.model.description.layers);
-  if (decision != Decision::stop_fast) {
+  if (agreed != SignalWish::stop_fast) {
     comm::on_all(context_.comm, [&] {
       for (const Sum* sum : put_down) {
         if (!request_.keep_hessians) save_hessian(context_, sum->group, sum->total);
@@ -307,7 +307,7 @@ void Calibration::pause_after(const Wave& wave, const std::vector<Sum*>& put_dow
     });
     save_hidden_states(context_, next, own_);
   }
-  if (decision >= Decision::stop) context_.control.leave(fmt::format("before block {}", next));
+  if (agreed >= SignalWish::stop) context_.control.leave(fmt::format("before block {}", next));
 }
 
 std::optional<double> Calibration::perplexity() {

@@ -1,8 +1,6 @@
 #include "pipeline/stages/hidden_state.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -20,10 +18,6 @@ namespace fs = std::filesystem;
 using checkpoint::Generation;
 
 constexpr std::int64_t kPieceBytes = std::int64_t{8} << 20;
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::string file_name(std::int64_t slice) {
   return fmt::format("slice-{:05}.h5", slice);
@@ -70,11 +64,6 @@ void read_slice(const RunContext& context, const fs::path& path, std::int64_t bl
     file.read_next<float>(piece);
     context.backend.upload(piece, hidden.row_range(first, count));
   });
-}
-
-std::int64_t broadcast_number(comm::Communicator& comm, std::int64_t value) {
-  comm.broadcast(std::as_writable_bytes(std::span(&value, 1)));
-  return value;
 }
 
 // The identities of this rank's files, one line each, in the order of its slices.
@@ -153,7 +142,7 @@ void set_generation_aside(const RunContext& context, std::int64_t number) {
 
 void save_hidden_states(const RunContext& context, std::int64_t block,
                         std::span<const OwnSlice> slices) {
-  const double begin = seconds_now();
+  const double begin = context.log.elapsed();
   std::int64_t number = 0;
   comm::on_root(context.comm, [&] {
     if (!has_room(context)) return;
@@ -161,9 +150,9 @@ void save_hidden_states(const RunContext& context, std::int64_t block,
     context.events.write("checkpoint_begin", "checkpoint",
                          {{"generation", number}, {"block", block}});
   });
-  number = broadcast_number(context.comm, number);
+  number = context.comm.max(number);
   if (number == 0) {
-    context.control.note_checkpoint(seconds_now() - begin);
+    context.control.note_checkpoint(context.log.elapsed() - begin);
     return;
   }
 
@@ -183,9 +172,9 @@ void save_hidden_states(const RunContext& context, std::int64_t block,
                          {{"generation", number},
                           {"block", block},
                           {"bytes", generation_bytes(context)},
-                          {"dur_s", seconds_now() - begin}});
+                          {"dur_s", context.log.elapsed() - begin}});
   });
-  context.control.note_checkpoint(seconds_now() - begin);
+  context.control.note_checkpoint(context.log.elapsed() - begin);
 }
 
 std::int64_t load_hidden_states(const RunContext& context, std::int64_t last_block,
@@ -194,8 +183,7 @@ std::int64_t load_hidden_states(const RunContext& context, std::int64_t last_blo
   std::vector<std::int64_t> numbers;
   if (context.comm.is_root()) numbers = checkpoint::committed_generations(folder);
   for (std::size_t i = 0;; ++i) {
-    const auto number = broadcast_number(
-        context.comm, context.comm.is_root() && i < numbers.size() ? numbers[i] : 0);
+    const auto number = context.comm.max(i < numbers.size() ? numbers[i] : 0);
     if (number == 0) return -1;
     std::optional<Generation> generation;
     comm::on_all(context.comm, [&] {

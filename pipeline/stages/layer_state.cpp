@@ -118,10 +118,7 @@ bool prepare_output(const RunContext& context, const AllocatedModel& allocated) 
   }
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) {
-    fail(ExitCode::cannot_create, "{}: cannot create the output folder: {}", folder.string(),
-         error.message());
-  }
+  if (error) fail_creating(folder, error.value());
   OutputFiles::create(folder, allocated.output, true);
   return interrupted;
 }

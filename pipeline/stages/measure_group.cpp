@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
+#include "pipeline/report/log.hpp"
 #include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/layer_weights.hpp"
 
@@ -67,10 +67,6 @@ kernels::Matrix permuted_sketches(kernels::Backend& backend, std::span<const flo
   return matrix;
 }
 
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 std::vector<std::byte> MeasuredLayer::to_bytes() const {
@@ -108,7 +104,8 @@ bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
                    const std::vector<bool>& wanted, const MeasuredLayerSink& sink) {
   const model::HessianGroup& info = model.group(group);
-  double begin = seconds_now();
+  const report::Clock clock = report::start_clock();
+  double begin = 0.0;
   const kernels::HessianFactor factor =
       factor_group(backend, model, group, calibrated.hessian, settings);
   const kernels::Matrix sketches = permuted_sketches(backend, calibrated.sketches, factor.perm);
@@ -147,7 +144,7 @@ bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int
                                     : mean_row_error(errors[i].row_errors, norms.row_norms);
       record.flushed_groups[existing[i]] = errors[i].flushed_groups;
     }
-    const double end = seconds_now();
+    const double end = clock();
     record.seconds = end - begin;  // that of the first has the factorization in it
     begin = end;
     --left;

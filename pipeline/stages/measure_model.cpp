@@ -164,7 +164,7 @@ bool decide_keep_hessians(const RunContext& context) {
   return context.comm.max(keep) != 0;
 }
 
-formats::Measurement measure_model(const RunContext& context, bool keep_hessians) {
+MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
   const Missing missing = find_missing(context, keep_hessians);
   double perplexity = stored_perplexity(context);
   const bool need_perplexity =
@@ -201,7 +201,7 @@ formats::Measurement measure_model(const RunContext& context, bool keep_hessians
   if (measured) perplexity = *measured;
   if (need_perplexity && context.comm.is_root()) store_perplexity(context, perplexity);
 
-  const auto records = gather_records(context, mine);
+  std::vector<MeasuredLayer> records = gather_records(context, mine);
   comm::on_root(context.comm, [&] {
     require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
   });
@@ -210,7 +210,7 @@ formats::Measurement measure_model(const RunContext& context, bool keep_hessians
   formats::Measurement measurement = to_measurement(context, records, perplexity);
   checkpoint::write_durably(context.work.measurement(),
                             formats::measurement_2023_text(measurement));
-  return measurement;
+  return {std::move(measurement), std::move(records)};
 }
 
 }  // namespace shardquant::stages

@@ -1,14 +1,23 @@
 #pragma once
 
+#include <vector>
+
 #include "pipeline/formats/measurement_file.hpp"
+#include "pipeline/stages/measure_group.hpp"
 #include "pipeline/stages/run_context.hpp"
 
 namespace shardquant::stages {
 
+/// What the measure stage knows in the end; on root, empty elsewhere.
+struct MeasuredModel {
+  formats::Measurement measurement;
+  std::vector<MeasuredLayer> layers;  ///< head left out
+};
+
 /// Calibrates and measures every option of every linear layer, reusing what the work folder holds,
 /// gathers all records on root and writes measurement.json there. keep_hessians: leave them for
-/// quantize_model. Returns the measurement on root, an empty one elsewhere. Collective.
-formats::Measurement measure_model(const RunContext& context, bool keep_hessians);
+/// quantize_model. Collective.
+MeasuredModel measure_model(const RunContext& context, bool keep_hessians);
 
 /// Whether Hessians are to be kept: as the setting says; `auto` keeps them where they take at most
 /// half of the space that is free in the work folder. The same on all ranks. Collective.

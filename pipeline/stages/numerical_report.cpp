@@ -4,7 +4,6 @@
 #include <map>
 
 #include "pipeline/failure.hpp"
-#include "pipeline/stages/group_state.hpp"
 
 namespace shardquant::stages {
 
@@ -110,13 +109,9 @@ std::vector<std::string> numerical_summary(const SourceModel& model,
   return lines;
 }
 
-void report_numerics(const RunContext& context, const formats::Plan* plan) {
+void report_numerics(const RunContext& context, const std::vector<MeasuredLayer>& records,
+                     const formats::Plan* plan) {
   if (!context.comm.is_root()) return;
-  std::vector<MeasuredLayer> records;
-  for (std::int64_t layer = 0; layer + 1 < std::ssize(context.model.layout.linear_layers);
-       ++layer) {
-    records.push_back(load_measurement(context, layer));
-  }
   for (const std::string& line : numerical_summary(context.model, records, context.options, plan)) {
     context.log.line("numerics", line);
     context.events.write("numerics", "end", {{"msg", line}});

@@ -16,9 +16,9 @@ std::vector<std::string> numerical_summary(const SourceModel& model,
                                            std::span<const kernels::QuantOption> options,
                                            const formats::Plan* plan);
 
-/// Root logs the summary of the run's measurement files and writes it to events.jsonl; the other
-/// ranks do nothing. @throws Failure as load_measurement
-void report_numerics(const RunContext& context, const formats::Plan* plan);
+/// Root logs the summary of the records and writes it to events.jsonl; the other ranks do nothing.
+void report_numerics(const RunContext& context, const std::vector<MeasuredLayer>& records,
+                     const formats::Plan* plan);
 
 /// Throws Failure(bad_data) naming the groups, where the records have more layers rounded to
 /// nearest than quantizer.max_rtn_layers.

@@ -11,14 +11,14 @@ namespace shardquant::stages {
 void run_pipeline(const RunContext& context, bool measure_only) {
   check_plain_numbers(context);
   const bool keep_hessians = decide_keep_hessians(context);
-  const formats::Measurement measurement = measure_model(context, keep_hessians);
+  const MeasuredModel measured = measure_model(context, keep_hessians);
   if (measure_only) {
-    report_numerics(context, nullptr);
+    report_numerics(context, measured.layers, nullptr);
     return;
   }
-  const AllocatedModel allocated = allocate_bits(context, measurement);
+  const AllocatedModel allocated = allocate_bits(context, measured.measurement);
   quantize_model(context, allocated, keep_hessians);
-  report_numerics(context, &allocated.plan);
+  report_numerics(context, measured.layers, &allocated.plan);
 }
 
 }  // namespace shardquant::stages

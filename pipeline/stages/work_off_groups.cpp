@@ -61,7 +61,7 @@ void work_off_kept(const RunContext& context, const GroupWork& work,
       if (progress) progress->advance(item.cost);
     }
   });
-  if (context.control.agree() >= control::RunControl::Decision::stop) {
+  if (context.control.agree() >= control::SignalWish::stop) {
     context.control.leave("in stage " + work.stage);
   }
 }

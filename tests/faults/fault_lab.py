@@ -36,11 +36,6 @@ def die(text):
     sys.exit(1)
 
 
-def skip(text):
-    print(f"SKIPPED: {text}", flush=True)
-    sys.exit(77)
-
-
 class Lab:
     """A folder with a model of random weights, and jobs on it."""
 

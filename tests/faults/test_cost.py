@@ -29,7 +29,7 @@ def measure_and_cost(job):
     return end - begin, cost
 
 
-with Lab(layers=12, hidden=1024, ffn=2816, vocab=512, rows=16, length=128, shards=4) as lab:
+with Lab(layers=12, hidden=1024, ffn=2816, vocab=512, rows=24, length=128, shards=4) as lab:
     # The default interval is longer than this stage, so one in proportion stands in for it: a
     # generation every 30 s of a stage of a minute costs more of it than one every 300 s.
     job = lab.job(every_s=30, hessians="recompute")

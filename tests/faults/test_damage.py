@@ -7,8 +7,8 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from fault_lab import (BAD_DATA, CANNOT_CREATE, DONE, OWN_ARGUMENTS, TRY_AGAIN, Lab, die, kill_all,
-                       seeded, wait_for)
+from fault_lab import (BAD_DATA, CANNOT_CREATE, DONE, OWN_ARGUMENTS, Lab, die, kill_all, seeded,
+                       wait_for)
 
 flips = int(OWN_ARGUMENTS[0])
 # Written anew by every run and never read by it.
@@ -72,13 +72,13 @@ def check_all(originals, tasks):
     def work(worker):
         for harm, relative in tasks[worker::len(originals)]:
             if not originals[worker].check(harm, relative):
-                die_of_thread.append(f"{relative}: damage was not noticed")
-    die_of_thread = []
+                unnoticed.append(f"{relative}: damage was not noticed")
+    unnoticed = []
     with ThreadPoolExecutor(len(originals)) as pool:
         for result in [pool.submit(work, w) for w in range(len(originals))]:
             result.result()
-    if die_of_thread:
-        die(die_of_thread[0])
+    if unnoticed:
+        die(unnoticed[0])
 
 
 def flip_at(position, bit):

@@ -1,12 +1,10 @@
 #!/usr/bin/env python3
 """H5-ENOSPC and IO-ENOSPC: a full disk at every size and at every call; other errors of disks."""
 import errno
-import os
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from fault_lab import (CANNOT_CREATE, DONE, IO_ERROR, OWN_ARGUMENTS, SHIM, Lab, die)
+from fault_lab import DONE, IO_ERROR, OWN_ARGUMENTS, SHIM, Lab, die
 
 percents = range(1, 121, int(OWN_ARGUMENTS[0]))
 call_step = int(OWN_ARGUMENTS[1])
@@ -89,11 +87,12 @@ def count_calls(lab, **settings):
     return int(total.read_text())
 
 
-def fail_call(lab, want, settings, count, number, once, may_go_on):
+def fail_call(lab, want, settings, count, number, once):
+    """Whether the run ended for it; one whose heartbeat alone was hit goes on."""
     job = lab.job(**settings)
     what = f"call {count} with {errno.errorcode.get(number, 'a short write')}"
     code, text = job.run(0, **shim(job, count, number, once))
-    if code == DONE and may_go_on:
+    if code == DONE:
         if job.sum() != want:
             die(f"{what}: other bytes")
         job.remove()
@@ -113,20 +112,19 @@ def fail_calls(lab, want):
     total = count_calls(lab, **settings)
     counts = range(1, total + 1, call_step)
     with ThreadPoolExecutor(2) as pool:
-        # A log of events that cannot be written is no reason to end, nor is the heartbeat.
-        struck = list(pool.map(lambda n: fail_call(lab, want, settings, n, errno.ENOSPC, False,
-                                                   True), counts))
+        struck = list(pool.map(lambda n: fail_call(lab, want, settings, n, errno.ENOSPC, False),
+                               counts))
         print(f"ENOSPC from each of {len(counts)} of {total} calls on: {sum(struck)} ended with 74 "
               f"and were gone on with, {len(counts) - sum(struck)} needed nothing of it")
         for number in (errno.EIO, errno.EDQUOT, errno.ESTALE):
             some = range(1 + number % 7, total + 1, 7 * call_step)
-            struck = list(pool.map(lambda n: fail_call(lab, want, settings, n, number, True, True),
+            struck = list(pool.map(lambda n: fail_call(lab, want, settings, n, number, True),
                                    some))
             print(f"{errno.errorcode[number]} once at each of {len(some)} calls: {sum(struck)} "
                   f"ended with 74 and were gone on with")
         for number in (errno.EINTR, 0):
             some = range(1 + number % 3, total + 1, 5 * call_step)
-            struck = list(pool.map(lambda n: fail_call(lab, want, settings, n, number, True, True),
+            struck = list(pool.map(lambda n: fail_call(lab, want, settings, n, number, True),
                                    some))
             name = "EINTR" if number else "a short write"
             if any(struck):

@@ -13,10 +13,12 @@ PLEASE_STOP = 1 << (signal.SIGUSR1 - 1)
 
 
 def takes_signal(pid):
-    """Whether the process has come so far that USR1 does not end it."""
+    """Whether the process has come so far that USR1 does not end it: it has a handler. (That it
+    is blocked says nothing: the C library blocks all signals while it starts a thread, which
+    OpenBLAS does before main.)"""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(("SigBlk", "SigCgt")) and int(line.split()[1], 16) & PLEASE_STOP:
+            if line.startswith("SigCgt") and int(line.split()[1], 16) & PLEASE_STOP:
                 return True
     except OSError:
         pass

@@ -109,7 +109,7 @@ def test_malformed(jobs, good, factor):
         shard.write_bytes(content)
         refused(number)
 
-    model = jobs.copy(good, "model")
+    jobs.copy(good, "model")
     shard.write_bytes(struct.pack("<Q", 100_000_001) + b"{")
     os.truncate(shard, 100_000_001 + 8)
     refused(7)
@@ -363,6 +363,11 @@ def setting_cases(text, reference):
         for name, value in {"map": "{a: 1}", "list": "[1]", "nothing": "~"}.items():
             yield f"{path}: a {name}", with_setting(text, path, value)
         if takes == "a path":
+            continue
+        longest = re.match(r"a text of at most (\d+) bytes", takes)
+        if longest:
+            too_long = "x" * (int(longest[1]) + 1)
+            yield f"{path}: too long", with_setting(text, path, too_long)
             continue
         yield f"{path}: quoted or a word", with_setting(text, path, "'1'")
         yield f"{path}: true", with_setting(text, path, "true")

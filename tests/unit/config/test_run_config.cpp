@@ -212,7 +212,35 @@ struct RandomValue {
     path += "x";
     type.field(config) = std::filesystem::path(path).lexically_normal();
   }
+  void operator()(const config::TextSetting& type) const {
+    static const std::vector<std::string> kPieces = {"<|", "\n", "\"", "\\", " ", "#", "é", ": "};
+    std::string text;
+    for (std::int64_t i = below(8); i > 0; --i) {
+      text += kPieces[static_cast<std::size_t>(below(static_cast<std::int64_t>(kPieces.size())))];
+    }
+    type.field(config) = text;
+  }
+  void operator()(const config::SourceListSetting& type) const {
+    std::vector<RunConfig::Source> sources(static_cast<std::size_t>(1 + below(4)));
+    for (RunConfig::Source& source : sources) {
+      source.path = "/a: b/" + std::to_string(below(100));
+      source.kind = config::source_kinds()[static_cast<std::size_t>(below(5))];
+      source.field = below(2) == 0 ? "text" : "the \"field\"";
+      source.weight = std::uniform_real_distribution<double>(1e-6, 1e6)(random);
+    }
+    type.field(config) = sources;
+  }
 };
+
+// Of the places that rows may come from only one is given.
+void keep_one_place(RunConfig::Calibration& calibration, std::int64_t which) {
+  if (which != 0) calibration.tokens.clear();
+  if (which != 1) calibration.text.clear();
+  if (which != 2) calibration.sources.clear();
+  if (which != 0) return;
+  calibration.measurement_rows = 0;
+  calibration.validation_rows = 0;
+}
 
 TEST(RunConfig, ResolvedTextReadBackGivesTheSameText) {
   std::mt19937_64 random(7);
@@ -224,10 +252,13 @@ TEST(RunConfig, ResolvedTextReadBackGivesTheSameText) {
     if (config.quantizer.shrink_low > config.quantizer.shrink_high) {
       std::swap(config.quantizer.shrink_low, config.quantizer.shrink_high);
     }
+    keep_one_place(config.calibration, round % 3);
     const std::string text = config::resolved_text(config);
     const RunConfig again = config::parse_run_config(text, "resolved.yaml", "/elsewhere", {});
     ASSERT_EQ(config::resolved_text(again), text);
     ASSERT_EQ(again.model.path, config.model.path);
+    ASSERT_EQ(again.calibration.sources, config.calibration.sources);
+    ASSERT_EQ(again.calibration.document_separator, config.calibration.document_separator);
     ASSERT_EQ(again.allocate.bpw, config.allocate.bpw);
     ASSERT_EQ(again.quantizer.damping_floor, config.quantizer.damping_floor);
   }

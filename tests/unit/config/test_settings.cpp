@@ -21,14 +21,16 @@ using testing::MatchesRegex;
 std::string job_with(const Setting& changed, const std::string& value) {
   std::string text;
   std::string section;
-  const config::RunConfig example = parse(kExample);
+  const config::RunConfig example = parse(replaced(kExample, "tokens: tokens.i32", "text: t"));
   for (const Setting& setting : config::settings_table()) {
+    const bool is_changed = setting.path == changed.path;
+    if (!is_changed && !config::has_value(setting, example)) continue;
     if (setting.section() != section) {
       section = setting.section();
       text += section + ":\n";
     }
     text += (section.empty() ? "" : "  ") + setting.key() + ": " +
-            (setting.path == changed.path ? value : config::value_text(setting, example)) + "\n";
+            (is_changed ? value : config::value_text(setting, example)) + "\n";
   }
   return text;
 }
@@ -43,17 +45,27 @@ void expect_refused_at(const Setting& setting, const std::string& value,
   EXPECT_LT(refused.seconds, 1.0);
 }
 
+bool is_list(const Setting& setting) {
+  return std::holds_alternative<config::SourceListSetting>(setting.type);
+}
+
+bool takes_any_text(const Setting& setting) {
+  return std::holds_alternative<config::TextSetting>(setting.type);
+}
+
 bool is_number(const Setting& setting) {
   return !std::holds_alternative<config::WordSetting>(setting.type) &&
-         !std::holds_alternative<config::PathSetting>(setting.type);
+         !std::holds_alternative<config::PathSetting>(setting.type) && !takes_any_text(setting) &&
+         !is_list(setting);
 }
 
 TEST(Settings, EveryOneRefusesValuesOfAnotherType) {
   for (const Setting& setting : config::settings_table()) {
-    expect_refused_at(setting, "[1]", "found a list");
+    expect_refused_at(setting, "[1]", is_list(setting) ? "source 1" : "found a list");
     expect_refused_at(setting, "{a: 1}", "found a map");
     expect_refused_at(setting, "", "found nothing");
     expect_refused_at(setting, "~", "found nothing");
+    if (takes_any_text(setting)) continue;
     expect_refused_at(setting, "''");
     if (std::holds_alternative<config::PathSetting>(setting.type)) continue;
     expect_refused_at(setting, "true");
@@ -131,11 +143,16 @@ TEST(Settings, WordsAreCheckedAndTheNearestIsNamed) {
 }
 
 TEST(Settings, WhatIsRequiredIsMissedInItsSection) {
+  // Of the places that calibration rows may come from one must be given, whichever.
+  const auto is_given = [](const Setting& setting) {
+    return setting.required || setting.path == "calibration.tokens";
+  };
   for (const Setting& left_out : config::settings_table()) {
+    if (left_out.path == "calibration.tokens") continue;
     std::string text;
     std::string section;
     for (const Setting& setting : config::settings_table()) {
-      if (!setting.required || setting.path == left_out.path) continue;
+      if (!is_given(setting) || setting.path == left_out.path) continue;
       if (setting.section() != section) {
         section = setting.section();
         text += section + ":\n";
@@ -150,8 +167,45 @@ TEST(Settings, WhatIsRequiredIsMissedInItsSection) {
       EXPECT_THAT(refused.text, HasSubstr(": " + left_out.path + ": missing"));
     }
   }
+  EXPECT_THAT(refusal_of(replaced(kExample, "tokens: tokens.i32, ", "")).text,
+              HasSubstr("job.yaml:3:1: calibration: tokens are missing"));
   EXPECT_THAT(refusal_of(replaced(kExample, "rows: 64, ", "")).text,
               HasSubstr("job.yaml:3:1: calibration.rows: missing"));
+}
+
+TEST(Settings, CalibrationRowsComeFromOnePlace) {
+  const auto job = [](const std::string& place) {
+    return replaced(kExample, "tokens: tokens.i32", place);
+  };
+  const auto config = parse(
+      job("sources: [{path: a.txt}, {path: /b, kind: jsonl, field: content, weight: 2.5}], "
+          "document_separator: \"--\\n\", bos: row, seed: 7, dedupe: exact, validation_rows: 3"));
+  const auto& sources = config.calibration.sources;
+  ASSERT_EQ(sources.size(), 2u);
+  EXPECT_EQ(sources[0], (config::RunConfig::Source{"/jobs/a.txt", "auto", "text", 1.0}));
+  EXPECT_EQ(sources[1], (config::RunConfig::Source{"/b", "jsonl", "content", 2.5}));
+  EXPECT_EQ(config.calibration.document_separator, "--\n");
+  EXPECT_EQ(parse(config::resolved_text(config)).calibration.sources, sources);
+  EXPECT_EQ(config::resolved_text(parse(config::resolved_text(config))),
+            config::resolved_text(config));
+  EXPECT_EQ(parse(job("text: t.txt")).calibration.text, "/jobs/t.txt");
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"text: a, tokens: b", "given more than once"},
+      {"tokens: b, validation_rows: 2", "put the tokens into sources"},
+      {"sources: a", "expects a list of {path, kind, field, weight}, found a value"},
+      {"sources: []", "0 sources"},
+      {"sources: [a]", "source 1: expects a map, found a value"},
+      {"sources: [{kind: text}]", "source 1: path is missing"},
+      {"sources: [{path: a}, {path: b, kind: txt}]", "source 2: kind: expects auto"},
+      {"sources: [{path: a, weight: 0}]", "source 1: weight: expects a number from 1e-6"},
+      {"sources: [{path: a, wieght: 1}]", "source 1: unknown setting 'wieght'"},
+      {"sources: [{path: [a]}]", "source 1: path: expects a value, found a list"},
+  };
+  for (const auto& [place, reason] : cases) {
+    const Refusal refused = refusal_of(job(place));
+    EXPECT_EQ(refused.code, ExitCode::config) << place;
+    EXPECT_THAT(refused.text, HasSubstr(reason)) << place;
+  }
 }
 
 TEST(Settings, UnknownKeysAreRefusedAtEveryLevelWithAHint) {
@@ -191,7 +245,7 @@ TEST(Settings, TheTableIsInOrderAndItsDefaultsAreAllowed) {
       section = setting.section();
       EXPECT_EQ(++sections[section], 1) << "split section: " << section;
     }
-    if (setting.required) continue;
+    if (setting.required || !config::has_value(setting, config::RunConfig{})) continue;
     EXPECT_NO_THROW(parse(job_with(setting, config::value_text(setting, config::RunConfig{}))))
         << setting.path;
   }

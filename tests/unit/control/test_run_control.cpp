@@ -1,13 +1,15 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "pipeline/comm/local_communicator.hpp"
 #include "pipeline/control/run_control.hpp"
 
 namespace shardquant::control {
 namespace {
-
-using Decision = RunControl::Decision;
 
 // Signals leave their mark on the process, so every case has one of its own.
 template <class Case>
@@ -24,7 +26,7 @@ TEST(RunControl, GoesOnWhileNothingIsAsked) {
   in_own_process([] {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, std::nullopt});
-    return !control.should_stop() && control.agree() == Decision::go_on;
+    return !control.should_stop() && control.agree() == SignalWish::none;
   });
 }
 
@@ -33,13 +35,14 @@ TEST(RunControl, StopsForUsr1WithACheckpointAndForTermWithout) {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, std::nullopt});
     ::raise(SIGUSR1);
-    return control.should_stop() && control.agree() == Decision::stop && !control.must_hurry();
+    return control.should_stop() && control.agree() == SignalWish::stop && !control.must_hurry();
   });
   in_own_process([] {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, std::nullopt});
     ::raise(SIGTERM);
-    return control.should_stop() && control.agree() == Decision::stop_fast && control.must_hurry();
+    return control.should_stop() && control.agree() == SignalWish::stop_fast &&
+           control.must_hurry();
   });
 }
 
@@ -48,9 +51,9 @@ TEST(RunControl, Usr2IsOneCheckpointAndNoStop) {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, std::nullopt});
     ::raise(SIGUSR2);
-    if (control.should_stop() || control.agree() != Decision::checkpoint) return false;
+    if (control.should_stop() || control.agree() != SignalWish::checkpoint) return false;
     control.note_checkpoint(0.1);
-    return control.agree() == Decision::go_on;
+    return control.agree() == SignalWish::none;
   });
 }
 
@@ -60,6 +63,25 @@ TEST(RunControl, ASignalHeldBackIsNotLost) {
     ::raise(SIGUSR1);
     catch_stop_signals();
     return signal_wish() == SignalWish::stop;
+  });
+}
+
+TEST(RunControl, ASignalTakenByAnotherThreadIsHeldForTheMainOne) {
+  in_own_process([] {
+    std::atomic<bool> started = false, done = false;
+    std::thread other([&] {
+      started = true;
+      while (!done) std::this_thread::yield();
+    });
+    while (!started) std::this_thread::yield();
+    hold_stop_signals();
+    ::pthread_kill(other.native_handle(), SIGUSR1);
+    const bool early = signal_wish() != SignalWish::none;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    done = true;
+    other.join();
+    catch_stop_signals();
+    return !early && signal_wish() == SignalWish::stop;
   });
 }
 
@@ -89,7 +111,7 @@ TEST(RunControl, LeavesWithTryAgainAndTheReason) {
   in_own_process([] {
     comm::LocalCommunicator comm;
     RunControl control(comm, {300.0, 1e-9});
-    if (!control.should_stop() || control.agree() != Decision::stop) return false;
+    if (!control.should_stop() || control.agree() != SignalWish::stop) return false;
     try {
       control.leave("before block 3");
     } catch (const comm::SharedFailure& failure) {
@@ -105,7 +127,7 @@ TEST(RunControl, ACheckpointIsDueByItsInterval) {
   in_own_process([] {
     comm::LocalCommunicator comm;
     RunControl control(comm, {0.0, std::nullopt});
-    return control.agree() == Decision::checkpoint && !control.should_stop();
+    return control.agree() == SignalWish::checkpoint && !control.should_stop();
   });
 }
 

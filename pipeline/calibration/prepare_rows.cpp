@@ -1,0 +1,147 @@
+#include "pipeline/calibration/prepare_rows.hpp"
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+#include "pipeline/calibration/row_sets.hpp"
+#include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/xxh3.hpp"
+#include "pipeline/failure.hpp"
+#include "pipeline/formats/json_text.hpp"
+
+namespace shardquant::calibration {
+
+namespace {
+
+namespace fs = std::filesystem;
+using config::RunConfig;
+using formats::json_quote;
+
+std::vector<RunConfig::Source> sources_of(const RunConfig::Calibration& calibration) {
+  if (!calibration.sources.empty()) return calibration.sources;
+  return {{calibration.text, "auto", "text", 1.0}};
+}
+
+PackingRules rules_of(const RunConfig::Calibration& calibration) {
+  PackingRules rules;
+  rules.length = calibration.length;
+  rules.bos = calibration.bos == "document" ? BosPolicy::document
+              : calibration.bos == "row"    ? BosPolicy::row
+                                            : BosPolicy::none;
+  rules.separator = calibration.document_separator;
+  rules.seed = static_cast<std::uint64_t>(calibration.seed);
+  rules.drops_twins = calibration.dedupe == "exact";
+  return rules;
+}
+
+bool needs_tokenizer(const std::vector<RunConfig::Source>& sources) {
+  for (const auto& source : sources) {
+    const SourceKind kind = source_kind(source.kind, source_files(source.path).front());
+    if (kind == SourceKind::text || kind == SourceKind::jsonl) return true;
+  }
+  return false;
+}
+
+std::string_view bytes_of(const RowSet& set) {
+  return {reinterpret_cast<const char*>(set.tokens.data()),
+          set.tokens.size() * sizeof(std::int32_t)};
+}
+
+std::string source_json(const RunConfig::Source& source, const SourceRecord& record) {
+  std::string files;
+  for (const FileRecord& file : record.files) {
+    files += fmt::format("{}{{\"path\": {}, \"bytes_read\": {}, \"xxh3_128\": {}}}",
+                         files.empty() ? "" : ", ", json_quote(file.path.string()), file.bytes,
+                         json_quote(file.hash));
+  }
+  return fmt::format(
+      "{{\"path\": {}, \"kind\": {}, \"weight\": {}, \"rows\": {}, \"documents\": {}, "
+      "\"twins_dropped\": {}, \"files\": [{}]}}",
+      json_quote(source.path.string()), json_quote(source.kind), source.weight, record.rows,
+      record.documents, record.twins, files);
+}
+
+std::string set_json(const RowSet& set, std::int64_t length) {
+  std::string hashes;
+  for (std::int64_t row = 0; row < set.rows; ++row) {
+    hashes += fmt::format("{}\"{}\"", row == 0 ? "" : ", ", row_hash(set, length, row));
+  }
+  return fmt::format(
+      "{{\"file\": \"{}.i32\", \"rows\": {}, \"xxh3_128\": \"{}\", "
+      "\"row_xxh3_128\": [{}]}}",
+      set.name, set.rows, checkpoint::xxh3_128_hex(bytes_of(set)), hashes);
+}
+
+std::string record_json(const RunConfig::Calibration& calibration,
+                        const std::vector<RunConfig::Source>& sources, const RowSets& made,
+                        const std::string& tokenizer) {
+  std::string source_list, set_list;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    source_list += (i == 0 ? "\n    " : ",\n    ") + source_json(sources[i], made.sources[i]);
+  }
+  for (const RowSet& set : made.sets) {
+    set_list += fmt::format("{}\n    \"{}\": {}", set_list.empty() ? "" : ",", set.name,
+                            set_json(set, made.length));
+  }
+  return fmt::format(
+      "{{\n  \"version\": 1,\n  \"tokenizer\": {},\n  \"length\": {},\n  \"bos\": {},\n"
+      "  \"document_separator\": {},\n  \"seed\": {},\n  \"dedupe\": {},\n  \"sources\": [{}\n  "
+      "],\n"
+      "  \"sets\": {{{}\n  }}\n}}\n",
+      tokenizer, made.length, json_quote(calibration.bos),
+      json_quote(calibration.document_separator), calibration.seed, json_quote(calibration.dedupe),
+      source_list, set_list);
+}
+
+// Rows that a run goes on from must not change under it.
+void write_rows(const fs::path& file, const RowSet& set) {
+  std::error_code error;
+  const std::string_view bytes = bytes_of(set);
+  if (!fs::exists(file, error)) {
+    checkpoint::write_durably(file, bytes);
+    return;
+  }
+  if (fs::file_size(file, error) == bytes.size() &&
+      checkpoint::read_whole(file, std::ssize(bytes)) == bytes) {
+    return;
+  }
+  fail(ExitCode::bad_data,
+       "{}: the calibration sources, their settings or the tokenizer give other rows now than when "
+       "this work folder was begun; restore them, or use a new work.dir",
+       file.string());
+}
+
+}  // namespace
+
+fs::path prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& work) {
+  const RunConfig::Calibration& calibration = config.calibration;
+  const std::vector<RunConfig::Source> sources = sources_of(calibration);
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  std::string tokenizer_json = "null";
+  if (needs_tokenizer(sources)) {
+    const fs::path place =
+        calibration.tokenizer.empty() ? config.model.path : calibration.tokenizer;
+    tokenizer = tokenizer::open_tokenizer(place);
+    constexpr std::int64_t kMostBytes = std::int64_t{1} << 28;
+    const fs::path file = tokenizer::find_tokenizer(place);
+    tokenizer_json =
+        fmt::format("{{\"path\": {}, \"xxh3_128\": \"{}\"}}", json_quote(file.string()),
+                    checkpoint::xxh3_128_hex(checkpoint::read_whole(file, kMostBytes)));
+  }
+  std::vector<RowSet> sets{{"calibration_rows", calibration.rows, {}}};
+  if (calibration.measurement_rows > 0) {
+    sets.push_back({"measurement_rows", calibration.measurement_rows, {}});
+  }
+  if (calibration.validation_rows > 0) {
+    sets.push_back({"validation_rows", calibration.validation_rows, {}});
+  }
+  const RowSets made =
+      make_row_sets(sources, rules_of(calibration), tokenizer.get(), std::move(sets));
+  for (const RowSet& set : made.sets) write_rows(work.path() / (set.name + ".i32"), set);
+  checkpoint::write_durably(work.path() / "calibration.json",
+                            record_json(calibration, sources, made, tokenizer_json));
+  return work.path() / "calibration_rows.i32";
+}
+
+}  // namespace shardquant::calibration
