@@ -129,7 +129,7 @@ MachineProfile find_machine_profile(const std::string& name_or_file) {
     }
     known += (known.empty() ? "" : ", ") + std::string(profile.name);
   }
-  fail(ExitCode::config, "--profile {}: unknown; known are {}, or name a file that ends in .yaml",
+  fail(ExitCode::config, "machine {}: unknown; known are {}, or name a file that ends in .yaml",
        shown(name_or_file), known);
 }
 

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <utility>
 
-#include "pipeline/comm/assign_work.hpp"
 #include "pipeline/report/memory.hpp"
+#include "pipeline/stages/deal_groups.hpp"
 #include "pipeline/stages/packed_hessian.hpp"
 #include "pipeline/stages/plan_waves.hpp"
+#include "pipeline/stages/share_hessians.hpp"
 #include "pipeline/stages/sum_over_slices.hpp"
 
 namespace shardquant::stages {
@@ -23,6 +26,8 @@ constexpr std::int64_t kFloat = 4;
 double largest(const std::vector<double>& values) {
   return values.empty() ? 0.0 : *std::max_element(values.begin(), values.end());
 }
+
+using UnitsOf = std::function<GroupUnits(const model::HessianGroup&)>;
 
 class JobPlanner {
  public:
@@ -52,11 +57,13 @@ class JobPlanner {
   std::int64_t weights_of(const model::HessianGroup& group) const;
   std::int64_t model_bytes() const;
 
-  std::vector<Wave> waves(const std::function<double(const model::HessianGroup&)>& cost,
-                          bool with_head, bool all_blocks) const;
+  std::vector<Wave> waves(const UnitsOf& units, bool with_head, bool all_blocks) const;
   void add_forward(StagePlan& stage, const std::vector<Wave>& waves) const;
   void add_waves(StagePlan& stage, std::vector<PlannedItem>& items, const std::vector<Wave>& waves,
-                 std::int64_t options, bool with_head) const;
+                 const UnitsOf& units, bool with_head) const;
+  void add_items(std::vector<PlannedItem>& items, const GroupUnits& units,
+                 const GroupPart& part) const;
+  void add_kept_hessians(StagePlan& stage, const std::vector<GroupPart>& parts) const;
   void plan_measuring();
   void plan_quantizing();
   void plan_writing();
@@ -83,11 +90,10 @@ std::int64_t JobPlanner::model_bytes() const {
   return weights * in_.weight_bytes;
 }
 
-std::vector<Wave> JobPlanner::waves(const std::function<double(const model::HessianGroup&)>& cost,
-                                    bool with_head, bool all_blocks) const {
+std::vector<Wave> JobPlanner::waves(const UnitsOf& units, bool with_head, bool all_blocks) const {
   std::vector<bool> wanted(in_.layout.groups.size(), true);
   wanted.back() = with_head;
-  return plan_waves(in_.layout, wanted, cost, ranks_, all_blocks);
+  return plan_waves(in_.layout, wanted, units, ranks_, all_blocks);
 }
 
 // Every rank forwards its slices through every block; the partial Hessians of a slice travel to the
@@ -109,6 +115,10 @@ void JobPlanner::add_forward(StagePlan& stage, const std::vector<Wave>& waves) c
         stage.network_bytes += bytes;
         received[static_cast<std::size_t>(wave.owners[i])] += static_cast<double>(bytes);
       }
+      for (const int helper : helpers_of(wave, i)) {
+        stage.network_bytes += bytes;
+        received[static_cast<std::size_t>(helper)] += static_cast<double>(bytes);
+      }
     }
   }
   for (std::int64_t block = 0; block < blocks_end; ++block) {
@@ -123,42 +133,77 @@ void JobPlanner::add_forward(StagePlan& stage, const std::vector<Wave>& waves) c
                     largest(received) / (in_.profile.network_gb_s * kGiga);
 }
 
-// What the owners of each wave's groups do with them before the next wave begins.
+// By layer, as the run's own records have it.
+void JobPlanner::add_items(std::vector<PlannedItem>& items, const GroupUnits& units,
+                           const GroupPart& part) const {
+  std::int64_t first = part.first;
+  double before = 0.0;
+  double seconds_before = 0.0;
+  while (first < part.end) {
+    const std::int64_t layer = units.units[static_cast<std::size_t>(first)].layer;
+    std::int64_t end = first;
+    while (end < part.end && units.units[static_cast<std::size_t>(end)].layer == layer) ++end;
+    const auto of_layer = layer_options(units, first, end);
+    if (!of_layer.empty()) {
+      const WorkAmount work = units.work(part.first, end);
+      PlannedItem item{layer, of_layer.front().options, part.rank, 0.0, 0.0};
+      item.cost = operations_of(work) - before;
+      item.seconds = seconds(work) - seconds_before;
+      before = operations_of(work);
+      seconds_before = seconds(work);
+      const std::size_t all = layer_options(units, 0, units.count()).front().options.size();
+      if (item.options.size() == all) item.options.clear();
+      items.push_back(std::move(item));
+    }
+    first = end;
+  }
+}
+
+// What the ranks do with each wave's groups before the next wave begins.
 void JobPlanner::add_waves(StagePlan& stage, std::vector<PlannedItem>& items,
-                           const std::vector<Wave>& waves, std::int64_t options,
+                           const std::vector<Wave>& waves, const UnitsOf& units_of,
                            bool with_head) const {
   for (const Wave& wave : waves) {
     std::vector<double> load = by_rank();
-    std::vector<double> bytes = by_rank();
-    for (std::size_t i = 0; i < wave.groups.size(); ++i) {
-      const model::HessianGroup& each = group(wave.groups[i]);
-      const bool is_head = each.block == in_.description.layers;
-      const bool worked_off = with_head || !is_head;
-      const double time = worked_off ? seconds(group_work(in_.layout, each, options)) : 0.0;
-      const auto rank = static_cast<std::size_t>(wave.owners[i]);
+    std::vector<double> read = by_rank();
+    for (const GroupPart& part : wave.parts) {
+      const model::HessianGroup& each = group(part.group);
+      if (!with_head && each.block == in_.description.layers) continue;
+      const GroupUnits units = units_of(each);
+      const double time = seconds(units.work(part.first, part.end));
+      const auto rank = static_cast<std::size_t>(part.rank);
       load[rank] += time;
-      if (worked_off) {
-        bytes[rank] += static_cast<double>(weights_of(each) * in_.weight_bytes);
-        stage.read_bytes += weights_of(each) * in_.weight_bytes;
-        items.push_back({each.index, wave.owners[i], time});
+      stage.repeated_s += time;
+      if (part.first == 0) stage.repeated_s -= seconds(units.work(0, units.count()));
+      for (const LayerOptions& piece : layer_options(units, part.first, part.end)) {
+        const std::int64_t bytes =
+            in_.layout.linear_layers[static_cast<std::size_t>(piece.layer)].parameters() *
+            in_.weight_bytes;
+        read[rank] += static_cast<double>(bytes);
+        stage.read_bytes += bytes;
       }
+      add_items(items, units, part);
     }
     for (std::size_t r = 0; r < load.size(); ++r) stage.busy_s[r] += load[r];
     stage.compute_s += largest(load);
-    stage.moving_s += read_seconds(largest(bytes));
+    stage.moving_s += read_seconds(largest(read));
   }
 }
 
 void JobPlanner::plan_measuring() {
-  const auto cost = [&](const model::HessianGroup& each) {
-    return measure_cost(in_.layout, each, in_.options);
+  const UnitsOf units = [&](const model::HessianGroup& each) {
+    return measure_units(in_.layout, each, in_.options);
   };
   // A run that begins anew also takes the perplexity of the calibration rows, at the head.
-  const auto measured = waves(cost, in_.keep_hessians && head_is_quantized(), true);
-  StagePlan calibrate{"calibrate", by_rank(), 0, 0, 0, 0, 0};
+  const auto measured = waves(units, in_.keep_hessians && head_is_quantized(), true);
+  StagePlan calibrate;
+  calibrate.name = "calibrate";
+  calibrate.busy_s = by_rank();
   add_forward(calibrate, measured);
-  StagePlan measure{"measure", by_rank(), 0, 0, 0, 0, 0};
-  add_waves(measure, plan_.measured, measured, in_.options, false);
+  StagePlan measure;
+  measure.name = "measure";
+  measure.busy_s = by_rank();
+  add_waves(measure, plan_.measured, measured, units, false);
   if (in_.keep_hessians) {
     std::vector<double> written = by_rank();
     for (const Wave& wave : measured) {
@@ -177,36 +222,43 @@ void JobPlanner::plan_measuring() {
   plan_.stages.push_back(std::move(measure));
 }
 
+// Every rank with a part of a group reads its Hessian.
+void JobPlanner::add_kept_hessians(StagePlan& stage, const std::vector<GroupPart>& parts) const {
+  std::vector<double> read = by_rank();
+  for (const GroupPart& part : parts) {
+    const std::int64_t bytes = PackedHessian::bytes(group(part.group).inputs);
+    stage.read_bytes += bytes;
+    read[static_cast<std::size_t>(part.rank)] += static_cast<double>(bytes);
+  }
+  stage.moving_s += read_seconds(largest(read));
+}
+
 void JobPlanner::plan_quantizing() {
-  const auto cost = [&](const model::HessianGroup& each) {
-    return quantize_cost(in_.layout, each);
+  const std::vector<bool> all_layers(in_.layout.linear_layers.size(), true);
+  const UnitsOf units = [&](const model::HessianGroup& each) {
+    return quantize_units(in_.layout, each, all_layers);
   };
-  StagePlan stage{"quantize", by_rank(), 0, 0, 0, 0, 0};
+  StagePlan stage;
+  stage.name = "quantize";
+  stage.busy_s = by_rank();
   if (!in_.keep_hessians) {
-    const auto again = waves(cost, head_is_quantized(), false);
+    const auto again = waves(units, head_is_quantized(), false);
     add_forward(stage, again);
-    add_waves(stage, plan_.quantized, again, 1, true);
+    add_waves(stage, plan_.quantized, again, units, true);
     plan_.stages.push_back(std::move(stage));
     return;
   }
   // From the kept Hessians all groups are dealt out at once.
   Wave all;
-  std::vector<double> costs;
+  std::vector<GroupUnits> to_deal;
   for (const model::HessianGroup& each : in_.layout.groups) {
     if (each.block == in_.description.layers && !head_is_quantized()) continue;
     all.groups.push_back(each.index);
-    costs.push_back(cost(each));
+    to_deal.push_back(units(each));
   }
-  std::vector<double> load = by_rank();
-  all.owners = comm::assign_work(costs, load);
-  add_waves(stage, plan_.quantized, {all}, 1, true);
-  std::vector<double> read = by_rank();
-  for (std::size_t i = 0; i < all.groups.size(); ++i) {
-    const std::int64_t bytes = PackedHessian::bytes(group(all.groups[i]).inputs);
-    stage.read_bytes += bytes;
-    read[static_cast<std::size_t>(all.owners[i])] += static_cast<double>(bytes);
-  }
-  stage.moving_s += read_seconds(largest(read));
+  all.parts = deal_groups(to_deal, ranks_);
+  add_waves(stage, plan_.quantized, {all}, units, true);
+  add_kept_hessians(stage, all.parts);
   plan_.stages.push_back(std::move(stage));
 }
 
@@ -220,7 +272,9 @@ void JobPlanner::plan_writing() {
        static_cast<double>(in_.config.allocate.head_bits) * static_cast<double>(head.parameters()) +
        embedding) /
       8.0);
-  StagePlan stage{"write", by_rank(), 0, 0, 0, 0, 0};
+  StagePlan stage;
+  stage.name = "write";
+  stage.busy_s = by_rank();
   stage.write_bytes = plan_.output_bytes;
   stage.read_bytes = static_cast<std::int64_t>(embedding / 16.0) * in_.weight_bytes;
   const double share = static_cast<double>(plan_.output_bytes) / ranks_;
@@ -284,11 +338,12 @@ void JobPlanner::remark_on_balance() {
                     "more evenly (results differ in the last digits)",
                     slices_.count(), ranks_, std::min(even, slices_.slice_rows)));
   }
-  const auto groups = static_cast<std::int64_t>(plan_.measured.size());
-  if (ranks_ > groups) {
+  const StagePlan& measure = plan_.stages[1];
+  const double busy = std::accumulate(measure.busy_s.begin(), measure.busy_s.end(), 0.0);
+  if (measure.repeated_s > 0.1 * busy) {
     plan_.remarks.push_back(fmt::format(
-        "measure: {} Hessian groups for {} ranks; ranks beyond {} have nothing to measure", groups,
-        ranks_, groups));
+        "measure: Hessian groups are cut for {} ranks; {:.0f} % of the work is done more than once",
+        ranks_, 100.0 * measure.repeated_s / busy));
   }
 }
 
@@ -304,10 +359,9 @@ JobPlan JobPlanner::plan() {
 }  // namespace
 
 double StagePlan::balance() const {
-  const double most = largest(busy_s);
-  if (most <= 0.0) return 1.0;
+  if (compute_s <= 0.0) return 1.0;
   const double sum = std::accumulate(busy_s.begin(), busy_s.end(), 0.0);
-  return sum / static_cast<double>(busy_s.size()) / most;
+  return sum / static_cast<double>(busy_s.size()) / compute_s;
 }
 
 double JobPlan::seconds() const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,15 +19,17 @@ struct JobPlanInput {
   const model::ModelLayout& layout;
   const config::RunConfig& config;
   const config::MachineProfile& profile;
-  std::int64_t options = 24;      ///< of the table that is measured
-  std::int64_t weight_bytes = 2;  ///< of one weight as the model folder stores it
+  std::span<const kernels::QuantOption> options;  ///< of the table that is measured
+  std::int64_t weight_bytes = 2;                  ///< of one weight as the model folder stores it
   bool keep_hessians = true;
 };
 
-/// A Hessian group in a stage and the rank that works it off.
+/// A layer, or a part of its options, and the rank that works it off.
 struct PlannedItem {
-  std::int64_t group = 0;
+  std::int64_t layer = 0;
+  std::vector<std::int64_t> options;  ///< as MeasuredLayer::options
   int rank = 0;
+  double cost = 0.0;     ///< in operations, as the run's own records have it
   double seconds = 0.0;  ///< of computing
 };
 
@@ -35,6 +38,7 @@ struct PlannedItem {
 struct StagePlan {
   std::string name;
   std::vector<double> busy_s;   ///< by rank: computing
+  double repeated_s = 0.0;      ///< of all ranks: what is done more than once, since groups are cut
   double compute_s = 0.0;       ///< the slowest ranks' computing, step by step
   double moving_s = 0.0;        ///< reading, writing and network, on the rank that has most of each
   std::int64_t read_bytes = 0;  ///< of all ranks, as are those that follow
@@ -42,7 +46,7 @@ struct StagePlan {
   std::int64_t network_bytes = 0;
 
   double seconds() const { return compute_s + moving_s; }
-  /// Mean over largest of the ranks' computing.
+  /// Mean of the ranks' computing over what it takes: 1 where nobody waits for another.
   double balance() const;
 };
 

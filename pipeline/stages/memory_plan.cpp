@@ -28,18 +28,24 @@ std::int64_t hidden_bytes(const model::ModelDescription& description, const Slic
   return rows * slices.length * description.hidden_size * kFloat;
 }
 
-// Hessians a rank sums at a time: of the wave that gives one rank the most.
+// Hessians a rank sums or is given at a time: of the wave that gives one rank the most.
 std::int64_t sum_bytes(const model::ModelLayout& layout, int ranks) {
   const std::vector<bool> all(layout.groups.size(), true);
-  const auto cost = [&](const model::HessianGroup& group) {
-    return measure_cost(layout, group, 24);
+  const auto units = [&](const model::HessianGroup& group) {
+    return measure_units(layout, group, kernels::exl2_2023_options());
   };
   std::int64_t most = 0;
-  for (const Wave& wave : plan_waves(layout, all, cost, ranks, true)) {
+  for (const Wave& wave : plan_waves(layout, all, units, ranks, true)) {
     std::vector<std::int64_t> held(static_cast<std::size_t>(ranks));
-    for (std::size_t i = 0; i < wave.groups.size(); ++i) {
-      held[static_cast<std::size_t>(wave.owners[i])] +=
-          PackedHessian::bytes(layout.groups[static_cast<std::size_t>(wave.groups[i])].inputs);
+    std::int64_t group = -1;
+    std::vector<int> holders;  // of that group
+    for (const GroupPart& part : wave.parts) {
+      if (part.group != group) holders.clear();
+      group = part.group;
+      if (std::find(holders.begin(), holders.end(), part.rank) != holders.end()) continue;
+      holders.push_back(part.rank);
+      held[static_cast<std::size_t>(part.rank)] +=
+          PackedHessian::bytes(layout.groups[static_cast<std::size_t>(group)].inputs);
     }
     most = std::max(most, *std::max_element(held.begin(), held.end()));
   }

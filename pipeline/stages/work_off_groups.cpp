@@ -2,63 +2,53 @@
 
 #include <algorithm>
 
-#include "pipeline/comm/assign_work.hpp"
 #include "pipeline/report/progress.hpp"
+#include "pipeline/stages/deal_groups.hpp"
 #include "pipeline/stages/group_state.hpp"
 
 namespace shardquant::stages {
 
 namespace {
 
-// A group and what it costs.
-struct Item {
-  std::int64_t group = 0;
-  double cost = 0.0;
-};
-
-std::vector<Item> items_where(const RunContext& context, const GroupWork& work,
-                              const std::vector<bool>& chosen) {
-  std::vector<Item> items;
+std::vector<GroupUnits> units_where(const RunContext& context, const GroupWork& work,
+                                    const std::vector<bool>& chosen) {
+  std::vector<GroupUnits> units;
   for (const model::HessianGroup& group : context.model.layout.groups) {
-    if (chosen[static_cast<std::size_t>(group.index)]) {
-      items.push_back({group.index, work.cost(group)});
-    }
+    if (chosen[static_cast<std::size_t>(group.index)]) units.push_back(work.units(group));
   }
-  return items;
+  return units;
+}
+
+double cost_of(const GroupUnits& units) {
+  return operations_of(units.work(0, units.count()));
 }
 
 void start_progress(std::optional<report::Progress>& progress, const RunContext& context,
-                    const std::string& stage, const std::vector<Item>& items) {
-  if (!context.comm.is_root() || items.empty()) return;
-  double total = 0.0;
-  for (const Item& item : items) total += item.cost;
-  progress.emplace(context.log, stage, std::ssize(items), total);
+                    const std::string& stage, std::int64_t items, double cost) {
+  if (context.comm.is_root() && items > 0) progress.emplace(context.log, stage, items, cost);
 }
 
-// Those of the items that fall to this rank.
-std::vector<Item> own_items(const comm::Communicator& comm, const std::vector<Item>& items) {
-  std::vector<double> costs;
-  for (const Item& item : items) costs.push_back(item.cost);
-  std::vector<double> load(static_cast<std::size_t>(comm.size()));
-  const std::vector<int> owners = comm::assign_work(costs, load);
-  std::vector<Item> own;
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    if (owners[i] == comm.rank()) own.push_back(items[i]);
-  }
+// Those of the parts that fall to this rank.
+std::vector<GroupPart> own_parts(const comm::Communicator& comm,
+                                 const std::vector<GroupUnits>& groups) {
+  std::vector<GroupPart> own = deal_groups(groups, comm.size());
+  std::erase_if(own, [&](const GroupPart& part) { return part.rank != comm.rank(); });
   return own;
 }
 
 void work_off_kept(const RunContext& context, const GroupWork& work,
-                   const std::vector<Item>& items) {
-  if (items.empty()) return;
-  const std::vector<Item> own = own_items(context.comm, items);
+                   const std::vector<GroupUnits>& groups) {
+  if (groups.empty()) return;
+  const std::vector<GroupPart> own = own_parts(context.comm, groups);
+  double cost = 0.0;
+  for (const GroupPart& part : own) cost += part.cost;
   std::optional<report::Progress> progress;
-  start_progress(progress, context, work.stage, own);
+  start_progress(progress, context, work.stage, std::ssize(own), cost);
   comm::on_all(context.comm, [&] {
-    for (const Item& item : own) {
+    for (const GroupPart& part : own) {
       if (context.control.should_stop()) return;
-      if (!work.work(context.model.group(item.group), load_hessian(context, item.group))) return;
-      if (progress) progress->advance(item.cost);
+      if (!work.work(part, load_hessian(context, part.group))) return;
+      if (progress) progress->advance(part.cost);
     }
   });
   if (context.control.agree() >= control::SignalWish::stop) {
@@ -75,26 +65,29 @@ std::optional<double> work_off_groups(const RunContext& context, const GroupWork
     from_file[g] = work.wanted[g] && work.kept[g];
     from_forward[g] = !work.kept[g] && (work.wanted[g] || work.store[g]);
   }
-  work_off_kept(context, work, items_where(context, work, from_file));
+  work_off_kept(context, work, units_where(context, work, from_file));
 
-  const auto items = items_where(context, work, from_forward);
-  if (items.empty() && !work.perplexity) return std::nullopt;
+  const auto groups_left = units_where(context, work, from_forward);
+  if (groups_left.empty() && !work.perplexity) return std::nullopt;
+  double cost = 0.0;
+  for (const GroupUnits& units : groups_left) cost += cost_of(units);
   std::optional<report::Progress> progress;
-  start_progress(progress, context, work.stage, items);
+  start_progress(progress, context, work.stage, std::ssize(groups_left), cost);
   CalibrationRequest request;
   request.wanted = from_forward;
   request.keep_hessians = std::find(work.store.begin(), work.store.end(), true) != work.store.end();
   request.sketches = work.sketches;
   request.perplexity = work.perplexity;
-  request.cost = work.cost;
+  request.units = work.units;
   request.wave_done = [&](const Wave& wave) {
     if (!progress) return;
-    for (const std::int64_t g : wave.groups) progress->advance(work.cost(context.model.group(g)));
+    for (const std::int64_t g : wave.groups) {
+      progress->advance(cost_of(work.units(context.model.group(g))));
+    }
   };
-  return calibrate(
-      context, request, [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
-        return !work.wanted[static_cast<std::size_t>(group.index)] || work.work(group, calibrated);
-      });
+  return calibrate(context, request, [&](const GroupPart& part, const CalibratedGroup& calibrated) {
+    return !work.wanted[static_cast<std::size_t>(part.group)] || work.work(part, calibrated);
+  });
 }
 
 }  // namespace shardquant::stages

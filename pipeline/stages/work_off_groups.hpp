@@ -18,8 +18,8 @@ struct GroupWork {
   std::vector<bool> store;  ///< by group: its Hessian is to be put there where it is not
   bool sketches = false;    ///< the work needs them
   bool perplexity = false;  ///< of the model on calibration rows
-  std::function<double(const model::HessianGroup&)> cost;  ///< in any unit
-  GroupConsumer work;                                      ///< on the rank that has the group
+  std::function<GroupUnits(const model::HessianGroup&)> units;  ///< what it is made of
+  GroupConsumer work;  ///< on the ranks that have a part of the group
 };
 
 /// Works all wanted groups off: first those whose Hessians are kept, dealt out over all ranks since
