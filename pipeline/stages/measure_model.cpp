@@ -88,8 +88,10 @@ Missing find_missing(const RunContext& context, bool keep_hessians) {
   return missing;
 }
 
+// layer_measured: of all options of a layer, as one rank measured them or root put them together;
+// options_measured: of a part.
 void write_event(const RunContext& context, const MeasuredLayer& record, int rank) {
-  context.events.write("layer_measured", "measure",
+  context.events.write(record.is_part() ? "options_measured" : "layer_measured", "measure",
                        {{"layer", context.model.layer(record.layer).key},
                         {"rank", rank},
                         {"options", options_text(record.options)},
@@ -120,6 +122,7 @@ MeasuredLayer whole_record(const RunContext& context, std::int64_t layer,
   MeasuredLayer record = merge_parts(parts);
   save_measurement(context, record);
   remove_measured_parts(context, layer);
+  write_event(context, record, context.comm.rank());
   return record;
 }
 

@@ -136,8 +136,10 @@ def check_sbatch():
 
 def measured_items(work):
     events = [json.loads(line) for line in Path(work, "events.jsonl").read_text().splitlines()]
-    items = {(e["layer"], e["options"], e["rank"], e["cost"]) for e in events
-             if e["event"] == "layer_measured"}
+    parts = [e for e in events if e["event"] == "options_measured"]
+    cut = {e["layer"] for e in parts}
+    whole = [e for e in events if e["event"] == "layer_measured" and e["layer"] not in cut]
+    items = {(e["layer"], e["options"], e["rank"], e["cost"]) for e in parts + whole}
     quantized = {(e["layer"], e["rank"], e["cost"]) for e in events if e["event"] == "layer_quantized"}
     return items, quantized, events
 

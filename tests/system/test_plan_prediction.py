@@ -44,7 +44,7 @@ def main():
         took = at["phase_end"] - at["phase_start"]
         items = [0.0] * ranks
         for event in events:
-            if event["event"] == "layer_measured":
+            if event["event"] in ("layer_measured", "options_measured"):
                 items[event["rank"]] += event["dur_s"]
         peak = next(e["peak_bytes"] for e in events if e["event"] == "run_end")
         bound = plan["host_bytes"]
