@@ -8,8 +8,8 @@
 #include <numeric>
 #include <utility>
 
-#include "pipeline/report/memory.hpp"
 #include "pipeline/stages/deal_groups.hpp"
+#include "pipeline/stages/judge_memory.hpp"
 #include "pipeline/stages/packed_hessian.hpp"
 #include "pipeline/stages/plan_waves.hpp"
 #include "pipeline/stages/share_hessians.hpp"
@@ -20,7 +20,6 @@ namespace shardquant::stages {
 namespace {
 
 constexpr double kGiga = 1e9;
-constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 constexpr std::int64_t kFloat = 4;
 
 double largest(const std::vector<double>& values) {
@@ -67,7 +66,6 @@ class JobPlanner {
   void plan_measuring();
   void plan_quantizing();
   void plan_writing();
-  void judge_memory();
   void remark_on_balance();
 
   const JobPlanInput& in_;
@@ -282,53 +280,6 @@ void JobPlanner::plan_writing() {
   plan_.stages.push_back(std::move(stage));
 }
 
-void JobPlanner::judge_memory() {
-  const config::MachineProfile& profile = in_.profile;
-  plan_.memory = plan_memory(in_.description, in_.layout, slices_, ranks_,
-                             static_cast<int>(in_.config.device.threads),
-                             in_.config.measure.err_norm == "row_mean");
-  const bool has_device = profile.device_gib > 0.0;
-  plan_.device_bytes = has_device ? plan_.memory.device_bytes() : 0;
-  plan_.host_bytes = plan_.memory.bytes() - plan_.device_bytes;
-  const auto on_node = std::min<std::int64_t>(ranks_, profile.ranks_per_node);
-  plan_.host_limit =
-      static_cast<std::int64_t>(profile.host_gib * kGiB / static_cast<double>(on_node));
-  plan_.device_limit = static_cast<std::int64_t>(profile.device_gib * kGiB);
-  // The two terms that settings move: hidden states by rows over ranks, sketches by the metric.
-  std::int64_t hidden = plan_.memory.terms[1].bytes;
-  const std::int64_t over_device = has_device ? plan_.device_bytes - plan_.device_limit : 0;
-  const std::int64_t over_host = plan_.host_bytes - plan_.host_limit;
-  const auto remedy = [&](std::int64_t over, bool hidden_counts) -> std::string {
-    const std::int64_t row = slices_.length * in_.description.hidden_size * kFloat;
-    if (hidden_counts && hidden > over) {
-      const std::int64_t rows = std::max<std::int64_t>((hidden - over) / row, 1);
-      return fmt::format(
-          "with at most {} calibration rows on a rank it fits: --ranks {} or more, or "
-          "calibration.rows {}",
-          rows, (slices_.rows + rows - 1) / rows,
-          std::min<std::int64_t>(rows * ranks_, slices_.rows));
-    }
-    if (!hidden_counts || hidden < over) {
-      const auto fewer = static_cast<std::int64_t>(
-          profile.host_gib * kGiB /
-          static_cast<double>(std::max<std::int64_t>(plan_.host_bytes, 1)));
-      if (fewer >= 1) return fmt::format("put at most {} rank(s) on a node", fewer);
-    }
-    return "one block of this model is too large for the machine: take one with more memory";
-  };
-  if (over_device > 0) {
-    plan_.complaints.push_back(fmt::format(
-        "device memory: {} needed, {} there; {}", report::bytes_text(plan_.device_bytes),
-        report::bytes_text(plan_.device_limit), remedy(over_device, true)));
-  }
-  if (over_host > 0) {
-    plan_.complaints.push_back(fmt::format(
-        "host memory: {} needed for a rank, {} there ({} rank(s) on a node of {} GiB); {}",
-        report::bytes_text(plan_.host_bytes), report::bytes_text(plan_.host_limit), on_node,
-        profile.host_gib, remedy(over_host, !has_device)));
-  }
-}
-
 void JobPlanner::remark_on_balance() {
   const double forward = plan_.stages[0].balance();
   if (ranks_ > 1 && forward < 0.9) {
@@ -351,7 +302,7 @@ JobPlan JobPlanner::plan() {
   plan_measuring();
   plan_quantizing();
   plan_writing();
-  judge_memory();
+  judge_memory(in_, plan_);
   remark_on_balance();
   return std::move(plan_);
 }
