@@ -11,7 +11,11 @@ enum class DeviceKind { automatic, cpu, cuda };
 
 /// The back end for this rank. `automatic` takes a CUDA device where this build and machine have
 /// one. threads: host threads of the CPU back end, at least 1. reason: one line, why this back end.
+/// local_rank: place of this rank among those of its machine; ranks take its devices in turn.
+/// The CUDA back end is the library libshardquant_cuda.so beside the program; the environment
+/// variable SHARDQUANT_CUDA_MODULE names another file.
 /// @throws BackendUnavailable for `cuda` where it is not built or no device is usable
-std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, std::string& reason);
+std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, std::string& reason,
+                                      int local_rank = 0);
 
 }  // namespace shardquant::kernels

@@ -28,6 +28,12 @@ class Backend {
 
   /// "cpu (AVX-512, 2 threads)".
   virtual std::string description() const = 0;
+  /// Tells the device from all others of this machine; empty for the host's processor.
+  virtual std::string device_identity() const { return {}; }
+
+  /// See NamedRange. Ranges may nest.
+  virtual void begin_range(const std::string&) {}
+  virtual void end_range() noexcept {}
 
   // Memory
 

@@ -9,6 +9,11 @@ class BackendUnavailable : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A call of the device or of one of its libraries failed; the run cannot go on with this device.
+class DeviceError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /// The device has less free memory than the smallest piece of work needs.
 class DeviceOutOfMemory : public std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace shardquant::kernels {
@@ -15,13 +16,17 @@ struct BasicMatrixView {
   std::int64_t cols = 0;
   std::int64_t stride = 0;  ///< elements from one row to the next, at least cols
 
-  std::int64_t size() const { return rows * cols; }
-  T* row(std::int64_t index) const { return data + index * stride; }
+  constexpr std::int64_t size() const { return rows * cols; }
+  constexpr T* row(std::int64_t index) const { return data + index * stride; }
   /// Rows [first, first + count).
   BasicMatrixView row_range(std::int64_t first, std::int64_t count) const {
     return {row(first), count, cols, stride};
   }
-  operator BasicMatrixView<const T>() const { return {data, rows, cols, stride}; }
+  template <class U>
+  requires(std::is_same_v<U, const T> && !std::is_same_v<U, T>) constexpr
+  operator BasicMatrixView<U>() const {
+    return {data, rows, cols, stride};
+  }
 };
 
 using MatrixView = BasicMatrixView<float>;

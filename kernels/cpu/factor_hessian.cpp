@@ -2,11 +2,9 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
-#include <random>
-#include <string>
 #include <utility>
 
-#include "kernels/api/kernel_error.hpp"
+#include "kernels/api/hessian_damping.hpp"
 #include "kernels/cpu/quantizer_kernels.hpp"
 
 // LAPACK, column major: Cholesky factor of the triangle named by uplo, in place.
@@ -89,22 +87,10 @@ std::vector<double> factor_product(ConstMatrixView lower, std::span<const double
   return product;
 }
 
-// Whether the lower triangle of `h` is a factor of the matrix in its upper triangle: LAPACK reports
-// only bad pivots, and may pass a NaN or a factor that rounding has spoilt.
+// Whether the lower triangle of `h` is a factor of the matrix in its upper triangle.
 bool factor_fits(ConstMatrixView h, std::span<const float> damped) {
-  constexpr double kLargestResidual = 1e-2;
-  std::vector<double> probe(static_cast<std::size_t>(h.rows));
-  std::mt19937_64 random(1);  // its sequence is fixed by the standard
-  for (double& value : probe) value = (random() & 1) != 0 ? 1.0 : -1.0;
-  const std::vector<double> want = symmetric_product(h, damped, probe);
-  const std::vector<double> got = factor_product(h, probe);
-  double miss = 0.0;
-  double norm = 0.0;
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    miss += (got[i] - want[i]) * (got[i] - want[i]);
-    norm += want[i] * want[i];
-  }
-  return miss <= kLargestResidual * kLargestResidual * norm;  // false for NaN
+  const std::vector<double> probe = probe_signs(h.rows);
+  return products_agree(symmetric_product(h, damped, probe), factor_product(h, probe));
 }
 
 bool factor_in_float(MatrixView h) {
@@ -137,19 +123,14 @@ std::vector<float> diagonal_of(ConstMatrixView h) {
 
 void require_finite(ConstMatrixView h) {
   std::int64_t bad = 0;
-  std::int64_t first_row = 0;
-  std::int64_t first_col = 0;
+  std::int64_t first = 0;
   for (std::int64_t i = 0; i < h.rows; ++i) {
     for (std::int64_t j = i; j < h.cols; ++j) {
       if (std::isfinite(h.row(i)[j]) || bad++ > 0) continue;
-      first_row = i;
-      first_col = j;
+      first = i * h.cols + j;
     }
   }
-  if (bad == 0) return;
-  throw NumericalError("Hessian holds " + std::to_string(bad) +
-                       " values that are NaN or infinite, the first at [" +
-                       std::to_string(first_row) + ", " + std::to_string(first_col) + "]");
+  if (bad > 0) refuse_nonfinite_hessian(bad, first, h.cols);
 }
 
 // Tries to leave the lower Cholesky factor of the damped matrix below the diagonal; the upper
@@ -161,20 +142,6 @@ bool try_damping(MatrixView h, const std::vector<float>& diagonal, double damp,
   mirror_to_lower(h, damped);
   const bool done = method == FactorMethod::fp64 ? factor_in_double(h) : factor_in_float(h);
   return done && factor_fits(h, damped);
-}
-
-void damp_and_factor(MatrixView h, const std::vector<float>& diagonal, double step,
-                     const QuantizerSettings& settings, HessianFactor& factor) {
-  const bool wide = settings.factor_method == FactorMethod::fp64;
-  const int last = settings.damping_tries;
-  for (int attempt = wide ? last : 1; attempt <= last; ++attempt) {
-    factor.damp = std::ldexp(step, attempt - 1);
-    factor.tries = wide ? last + 1 : attempt;
-    if (try_damping(h, diagonal, factor.damp, settings.factor_method)) return;
-  }
-  throw NotPositiveDefinite("no factor of the Hessian with up to " + std::to_string(factor.damp) +
-                            " added to its diagonal, in " + std::to_string(factor.tries) +
-                            " attempts");
 }
 
 void set_identity(MatrixView h, HessianFactor& factor) {
@@ -196,7 +163,9 @@ void factor_reversed(MatrixView h, double step, const QuantizerSettings& setting
     if (diagonal[i] == 0.0f) dead.push_back(h.rows - 1 - i);
   }
   std::replace(diagonal.begin(), diagonal.end(), 0.0f, 1.0f);
-  damp_and_factor(h, diagonal, step, settings, factor);
+  damp_until_factored(step, settings, factor, [&](double damp) {
+    return try_damping(h, diagonal, damp, settings.factor_method);
+  });
 
   std::reverse(h.data, h.data + h.rows * h.stride);
   factor.pivots.resize(h.rows);
@@ -216,24 +185,12 @@ HessianFactor factor_hessian(Matrix hessian, const QuantizerSettings& settings) 
   const MatrixView h = hessian;
   require_finite(h);
   const std::vector<float> diagonal = diagonal_of(h);
-  const double mean =
-      std::accumulate(diagonal.begin(), diagonal.end(), 0.0) / static_cast<double>(h.rows);
-
-  HessianFactor factor;
-  factor.method = settings.factor_method;
-  factor.dead_inputs = std::count(diagonal.begin(), diagonal.end(), 0.0f);
-  factor.perm.resize(h.rows);
-  std::iota(factor.perm.begin(), factor.perm.end(), 0);
-  if (settings.sort_inputs) {
-    std::stable_sort(factor.perm.begin(), factor.perm.end(),
-                     [&](std::int32_t a, std::int32_t b) { return diagonal[a] > diagonal[b]; });
-  }
+  HessianFactor factor = order_inputs(diagonal, settings);
   if (settings.factor_method == FactorMethod::identity) {
     factor.tries = settings.damping_tries + 1;
     set_identity(h, factor);
   } else {
-    const double step = std::max(settings.damping * mean, settings.damping_floor);
-    factor_reversed(h, step, settings, factor);
+    factor_reversed(h, damping_step(diagonal, settings), settings, factor);
   }
   factor.unit_factor = std::move(hessian);
   return factor;

@@ -88,6 +88,7 @@ void rename_durably(const fs::path& from, const fs::path& to) {
 void sync_folder(const fs::path& folder) {
   const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (descriptor.get() < 0) {
+    if (errno == EACCES) return;  // may be written to, but not read: only its owner can flush it
     fail(ExitCode::io_error, "{}: cannot be opened to be flushed: {}", folder.string(),
          std::strerror(errno));
   }
@@ -98,7 +99,16 @@ void sync_folder(const fs::path& folder) {
   }
 }
 
-void write_durably(const fs::path& path, std::string_view text) {
+void create_folders_durably(const fs::path& folder) {
+  const fs::path above = folder_of(folder);
+  std::error_code error;
+  if (!fs::exists(above, error)) create_folders_durably(above);
+  if (::mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) fail_creating(folder, errno);
+  if (!fs::is_directory(folder, error)) fail_creating(folder, ENOTDIR);
+  sync_folder(above);
+}
+
+fs::path write_temporary(const fs::path& path, std::string_view text) {
   const fs::path temporary = temporary_path(path);
   Descriptor file(
       ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666));
@@ -109,7 +119,17 @@ void write_durably(const fs::path& path, std::string_view text) {
       fail(ExitCode::io_error, "{}: cannot be flushed to disk: {}", path.string(),
            std::strerror(errno));
     }
-    faults::reach(faults::Point::text_written, path.string());
+  } catch (const Failure&) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  return temporary;
+}
+
+void write_durably(const fs::path& path, std::string_view text) {
+  const fs::path temporary = write_temporary(path, text);
+  faults::reach(faults::Point::text_written, path.string());
+  try {
     rename_durably(temporary, path);
   } catch (const Failure&) {
     ::unlink(temporary.c_str());

@@ -47,6 +47,15 @@ void rename_durably(const std::filesystem::path& from, const std::filesystem::pa
 /// Makes creations, renamings and removals in a folder durable. @throws Failure(io_error)
 void sync_folder(const std::filesystem::path& folder);
 
+/// Makes a folder, and those above it, where it is not there yet, and makes that durable: also
+/// where an earlier run made it and lost power before it could.
+/// @throws Failure: cannot_create, no_permission, io_error
+void create_folders_durably(const std::filesystem::path& folder);
+
+/// Writes a whole file under temporary_path(path), which it returns, and flushes it. After a
+/// failure nothing is left under that name. @throws Failure: cannot_create, no_permission, io_error
+std::filesystem::path write_temporary(const std::filesystem::path& path, std::string_view text);
+
 /// Writes a whole file: temporary name, fsync, rename, fsync of the folder. After a failure nothing
 /// is left under the temporary name and an older file is untouched.
 /// @throws Failure: cannot_create, no_permission, io_error

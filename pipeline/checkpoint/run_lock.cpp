@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include "pipeline/checkpoint/durable_file.hpp"
@@ -101,31 +102,31 @@ std::string RunLock::Owner::text() const {
 
 RunLock::RunLock(fs::path path, Owner owner) : path_(std::move(path)), owner_(std::move(owner)) {
   if (create()) return;
-  std::string seen;
+  std::optional<std::string> seen;
   try {
     seen = read_whole(path_, kLongestLock);
   } catch (const Failure& failure) {
     if (failure.code() != ExitCode::no_input) throw;  // else released this moment
   }
-  if (!seen.empty()) take_from(seen);
+  if (seen) take_from(*seen);
   if (!create()) {
     fail(ExitCode::cannot_create, "{}: taken by another job this moment", path_.string());
   }
 }
 
 bool RunLock::create() {
-  const Descriptor file(
-      ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
-  if (file.get() < 0) {
-    if (errno == EEXIST) return false;
-    fail_creating(path_, errno);
+  // The lock gets its name with its owner in it and on the disk: who dies or loses power on the way
+  // leaves no lock that nobody can be asked about.
+  const fs::path made = write_temporary(path_, owner_.text());
+  int error = ::link(made.c_str(), path_.c_str()) == 0 ? 0 : errno;
+  if (error != 0 && error != EEXIST) {  // not every file system has links
+    const bool renamed =
+        ::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0;
+    error = renamed ? 0 : errno;
   }
-  try {
-    write_all(file, path_, owner_.text());
-  } catch (const Failure&) {
-    ::unlink(path_.c_str());
-    throw;
-  }
+  ::unlink(made.c_str());
+  if (error == EEXIST) return false;
+  if (error != 0) fail_creating(path_, error);
   return true;
 }
 

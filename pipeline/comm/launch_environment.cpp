@@ -10,7 +10,7 @@ namespace shardquant::comm {
 
 namespace {
 
-// The first of the variables that holds a positive count; 0 where none does.
+// The first of the variables that holds a number greater than zero; 0 where none does.
 std::int64_t first_count(const LaunchEnvironment::Lookup& lookup,
                          std::initializer_list<const char*> variables) {
   for (const char* variable : variables) {
@@ -35,6 +35,8 @@ LaunchEnvironment LaunchEnvironment::read(const Lookup& lookup) {
   std::int64_t ranks = first_count(lookup, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
   if (ranks == 0) ranks = first_count(lookup, {"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"});
   if (ranks > 0) launch.ranks = ranks;
+  launch.local_rank =
+      first_count(lookup, {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"});
   return launch;
 }
 

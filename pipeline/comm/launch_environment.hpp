@@ -18,6 +18,8 @@ struct LaunchEnvironment {
   bool mpi_launcher = false;  ///< a launcher offers to connect the ranks
   /// Ranks that the launcher started, or tasks of the Slurm step or job; 1 where nobody says.
   std::int64_t ranks = 1;
+  /// Place of this rank among those of its machine; 0 where nobody says.
+  std::int64_t local_rank = 0;
 
   /// Why a process that was started like this and finds itself one of `found` ranks must not go
   /// on; empty where it may. Without it, N tasks that do not know of each other would do the whole

@@ -5,10 +5,11 @@
 #include <memory>
 #include <optional>
 
-#include "kernels/make_backend.hpp"
 #include "pipeline/calibration/document_source.hpp"
 #include "pipeline/calibration/token_rows.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/device_faults.hpp"
+#include "pipeline/commands/open_backend.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/model/compare_models.hpp"
 #include "pipeline/model/evaluate_documents.hpp"
@@ -153,22 +154,24 @@ void evaluate_documents(comm::Communicator& comm, const EvalArguments& arguments
   comm::on_all(comm, [&] { inputs.open(arguments); });
   std::string reason;
   const auto backend =
-      kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads, reason);
+      open_backend(comm, kernels::DeviceKind::automatic, arguments.threads, reason);
   std::vector<model::DocumentLoss> losses;
   std::vector<model::TokenComparison> comparisons;
   comm::on_all(comm, [&] {
     const stages::SourceModel& model = *inputs.model;
     const auto batches = own_batches(comm, inputs.documents);
     const model::FolderWeights source(model.layout, model.tensors);
-    if (!inputs.plain) {
-      losses = model::evaluate_documents(*backend, model.description, model.layout, source,
-                                         inputs.documents, batches);
-      return;
-    }
-    const model::FolderWeights plain(inputs.plain->layout, inputs.plain->tensors);
-    comparisons =
-        model::compare_models(*backend, {inputs.plain->description, inputs.plain->layout, plain},
-                              {model.description, model.layout, source}, inputs.documents, batches);
+    with_device_faults(comm.rank(), [&] {
+      if (!inputs.plain) {
+        losses = model::evaluate_documents(*backend, model.description, model.layout, source,
+                                           inputs.documents, batches);
+        return;
+      }
+      const model::FolderWeights plain(inputs.plain->layout, inputs.plain->tensors);
+      comparisons = model::compare_models(
+          *backend, {inputs.plain->description, inputs.plain->layout, plain},
+          {model.description, model.layout, source}, inputs.documents, batches);
+    });
   });
   if (!inputs.plain) {
     losses = gather_all(comm, losses);
@@ -203,14 +206,16 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
 
   std::string reason;
   const auto backend =
-      kernels::make_backend(kernels::DeviceKind::automatic, arguments.threads, reason);
+      open_backend(comm, kernels::DeviceKind::automatic, arguments.threads, reason);
   std::vector<model::RowLoss> mine;
   comm::on_all(comm, [&] {
     const model::RowRange range = own_rows(comm, rows, arguments.length);
     if (range.count == 0) return;
     const model::FolderWeights source(model->layout, model->tensors);
-    mine =
-        model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
+    with_device_faults(comm.rank(), [&] {
+      mine =
+          model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
+    });
   });
   const std::vector<model::RowLoss> all = gather_all(comm, mine);
   if (!comm.is_root()) return;

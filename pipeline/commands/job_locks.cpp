@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/work_folder.hpp"
 #include "pipeline/failure.hpp"
 
@@ -23,9 +24,7 @@ void tell_takeover(const checkpoint::RunLock& lock) {
 
 // What would fail only after hours is looked at now.
 void require_writable(const fs::path& output) {
-  std::error_code error;
-  fs::create_directories(output.parent_path(), error);
-  if (error) fail_creating(output.parent_path(), error.value());
+  checkpoint::create_folders_durably(output.parent_path());
   if (fs::exists(output) && ::access(output.c_str(), W_OK | X_OK) != 0) {
     fail(errno == EROFS ? ExitCode::cannot_create : ExitCode::no_permission,
          "{}: the output folder cannot be written to: {}", output.string(), std::strerror(errno));

@@ -12,11 +12,14 @@
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/comm/observed_communicator.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/device_faults.hpp"
 #include "pipeline/commands/job_locks.hpp"
+#include "pipeline/commands/open_backend.hpp"
 #include "pipeline/control/time_limit.hpp"
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/report/memory.hpp"
+#include "pipeline/stages/device_link.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/hash_model.hpp"
 #include "pipeline/stages/memory_plan.hpp"
@@ -49,21 +52,10 @@ std::unique_ptr<stages::SourceModel> open_model(comm::Communicator& comm,
   return model;
 }
 
-std::unique_ptr<kernels::Backend> open_backend(comm::Communicator& comm,
-                                               const config::RunConfig::Device& device,
-                                               std::string& reason) {
-  auto kind = kernels::DeviceKind::automatic;
-  if (device.kind == "cpu") kind = kernels::DeviceKind::cpu;
-  if (device.kind == "cuda") kind = kernels::DeviceKind::cuda;
-  std::unique_ptr<kernels::Backend> backend;
-  comm::on_all(comm, [&] {
-    try {
-      backend = kernels::make_backend(kind, static_cast<int>(device.threads), reason);
-    } catch (const kernels::BackendUnavailable& error) {
-      throw Failure(ExitCode::unavailable, error.what());
-    }
-  });
-  return backend;
+kernels::DeviceKind device_kind(const std::string& name) {
+  if (name == "cpu") return kernels::DeviceKind::cpu;
+  if (name == "cuda") return kernels::DeviceKind::cuda;
+  return kernels::DeviceKind::automatic;
 }
 
 kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer& config) {
@@ -137,7 +129,8 @@ stages::MemoryPlan memory_of(const stages::RunContext& context) {
                              context.config.measure.err_norm == "row_mean");
 }
 
-void report_start(const stages::RunContext& context, const std::string& reason) {
+void report_start(const stages::RunContext& context, const std::string& reason,
+                  const std::string& no_link) {
   const model::ModelDescription& model = context.model.description;
   const stages::MemoryPlan memory = memory_of(context);
   context.log.line("start",
@@ -147,6 +140,12 @@ void report_start(const stages::RunContext& context, const std::string& reason) 
                                model.block_parameters()));
   context.log.line("start", fmt::format("{} rank(s), {} ({})", context.comm.size(),
                                         context.backend.description(), reason));
+  if (context.device_link != nullptr) {
+    context.log.line("start", "ranks exchange Hessians from device to device (NCCL)");
+  } else if (!context.backend.device_identity().empty() && context.comm.size() > 1) {
+    context.log.line("start",
+                     fmt::format("ranks exchange Hessians through host memory ({})", no_link));
+  }
   context.log.line("start",
                    fmt::format("memory per rank at most {}", report::bytes_text(memory.bytes())));
   for (const auto& term : memory.terms) {
@@ -240,7 +239,10 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
   const bool has_tokens = !asked.calibration.tokens.empty();
   if (has_tokens) comm::on_all(comm, open_tokens);
   std::string reason;
-  const auto backend = open_backend(comm, config.device, reason);
+  const auto backend =
+      open_backend(comm, device_kind(config.device.kind), config.device.threads, reason);
+  std::string no_link;
+  const auto device_link = stages::open_device_link(comm, *backend, no_link);
   faults::reach(faults::Point::inputs_opened);
 
   JobLocks locks;
@@ -276,11 +278,13 @@ void run_job(comm::Communicator& launched, const RunArguments& arguments) {
       std::move(fingerprint),
       {config.calibration.rows, config.calibration.slice_rows, config.calibration.length},
       quantizer_settings(config.quantizer),
-      kernels::exl2_2023_options()};
+      kernels::exl2_2023_options(),
+      device_link.get()};
   report_restart(context);
-  if (comm.is_root()) report_start(context, reason);
+  if (comm.is_root()) report_start(context, reason, no_link);
   try {
-    stages::run_pipeline(context, arguments.last == LastStage::measure);
+    with_device_faults(
+        comm.rank(), [&] { stages::run_pipeline(context, arguments.last == LastStage::measure); });
     report_end(context);
   } catch (const Failure& failure) {
     record_end(*events, failure.code());

@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 
+#include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/model/evaluate_rows.hpp"
@@ -184,9 +185,10 @@ void Calibration::finish_round(std::int64_t round, bool has_slice, std::vector<S
     const model::HessianGroup& group = context_.model.group(sum.group);
     if (group.block != block) continue;
     const Partial* partial = has_slice ? &partials_.at(sum.group) : nullptr;
-    add_round_in_slice_order(
-        context_.comm, context_.backend, slices_, round, sum.owner, group.inputs,
-        partial ? partial->hessian.view() : kernels::ConstMatrixView{}, sum.total.hessian);
+    add_round_in_slice_order(context_.comm, context_.backend, slices_, round, sum.owner,
+                             group.inputs,
+                             partial ? partial->hessian.view() : kernels::ConstMatrixView{},
+                             sum.total.hessian, context_.device_link, group.name);
     if (!is_sketched(sum.group)) continue;
     collect_round_in_slice_order(
         context_.comm, slices_, round, sum.owner, kSketchRows * group.inputs,
@@ -195,6 +197,7 @@ void Calibration::finish_round(std::int64_t round, bool has_slice, std::vector<S
 }
 
 void Calibration::forward_block(std::int64_t block, std::vector<Sum>& sums) {
+  const kernels::NamedRange range(context_.backend, fmt::format("calibrate block {}", block));
   model::BlockWeights weights;
   comm::on_all(context_.comm, [&] {
     weights =

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
@@ -116,9 +117,7 @@ bool prepare_output(const RunContext& context, const AllocatedModel& allocated) 
            folder.string(), name);
     }
   }
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail_creating(folder, error.value());
+  checkpoint::create_folders_durably(folder);
   OutputFiles::create(folder, allocated.output, true);
   return interrupted;
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/report/log.hpp"
@@ -156,6 +157,7 @@ bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int
                    const GroupUnits& units, std::int64_t first, std::int64_t end,
                    const MeasuredLayerSink& sink) {
   const std::int64_t inputs = model.group(group).inputs;
+  const kernels::NamedRange range(backend, "measure " + model.group(group).name);
   const report::Clock clock = report::start_clock();
   double begin = 0.0;
   const kernels::HessianFactor factor =

@@ -33,9 +33,15 @@ kernels::Matrix PackedHessian::unpack(kernels::Backend& backend) const {
 
 void pack_rows(kernels::Backend& backend, kernels::ConstMatrixView hessian, std::int64_t first,
                std::int64_t count, std::vector<float>& packed) {
-  const std::int64_t size = hessian.cols;
+  pack_piece(backend, hessian.row_range(first, count), first, packed);
+}
+
+void pack_piece(kernels::Backend& backend, kernels::ConstMatrixView rows, std::int64_t first,
+                std::vector<float>& packed) {
+  const std::int64_t size = rows.cols;
+  const std::int64_t count = rows.rows;
   std::vector<float> full(static_cast<std::size_t>(count * size));
-  backend.download(hessian.row_range(first, count), full);
+  backend.download(rows, full);
   packed.resize(static_cast<std::size_t>(PackedHessian::offset(size, first + count) -
                                          PackedHessian::offset(size, first)));
   float* to = packed.data();

@@ -38,6 +38,11 @@ class PackedHessian {
   std::vector<float> values_;
 };
 
+/// Packs rows [first, first + rows.rows) of a triangle: those rows of its matrix, in the back end's
+/// memory, are `rows`, whole.
+void pack_piece(kernels::Backend& backend, kernels::ConstMatrixView rows, std::int64_t first,
+                std::vector<float>& packed);
+
 /// Copies the upper triangle of rows [first, first + count) of a matrix of the back end, packed.
 void pack_rows(kernels::Backend& backend, kernels::ConstMatrixView hessian, std::int64_t first,
                std::int64_t count, std::vector<float>& packed);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/stages/layer_weights.hpp"
 
@@ -59,6 +60,7 @@ QuantizedLayer quantize_layer(kernels::Backend& backend, const SourceModel& mode
                               const kernels::HessianFactor& factor,
                               const kernels::QuantizerSettings& settings) {
   const model::LinearLayer& info = model.layer(layer);
+  const kernels::NamedRange range(backend, "quantize " + info.key);
   const kernels::Matrix weight =
       backend.permuted_transpose(read_weight(model, layer).tensor(), factor.perm);
   const auto norms = backend.weight_norms(weight, factor, {}, 1);

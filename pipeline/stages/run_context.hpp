@@ -11,6 +11,7 @@
 #include "pipeline/formats/token_stream.hpp"
 #include "pipeline/report/events.hpp"
 #include "pipeline/report/log.hpp"
+#include "pipeline/stages/device_link.hpp"
 #include "pipeline/stages/source_model.hpp"
 #include "pipeline/stages/sum_over_slices.hpp"
 
@@ -33,6 +34,7 @@ struct RunContext {
   Slices slices;
   kernels::QuantizerSettings settings;
   std::span<const kernels::QuantOption> options;
+  DeviceLink* device_link = nullptr;  ///< null: partial Hessians go through host memory
 };
 
 }  // namespace shardquant::stages

@@ -19,26 +19,40 @@ std::int64_t slices_in_round(const Slices& slices, std::int64_t round, int ranks
 void add_round_in_slice_order(comm::Communicator& comm, kernels::Backend& backend,
                               const Slices& slices, std::int64_t round, int owner,
                               std::int64_t inputs, kernels::ConstMatrixView partial,
-                              PackedHessian& sum) {
+                              PackedHessian& sum, DeviceLink* link, const std::string& name) {
   const auto senders = static_cast<int>(slices_in_round(slices, round, comm.size()));
   const bool has_slice = comm.rank() < senders;
   std::vector<float> packed;
   std::vector<float> received;
   const std::int64_t step = rows_per_piece(inputs);
+  const std::string what = "Hessian of " + name;
+  kernels::Matrix arriving;
+  if (link != nullptr && comm.rank() == owner) arriving = backend.allocate(step, inputs);
   for (std::int64_t first = 0; first < inputs; first += step) {
     const std::int64_t count = std::min(step, inputs - first);
-    if (has_slice) pack_rows(backend, partial, first, count, packed);
     if (comm.rank() != owner) {
-      if (has_slice) comm.send(std::as_bytes(std::span(packed)), owner);
+      if (!has_slice) continue;
+      if (link != nullptr) {
+        link->send(partial.row_range(first, count), owner, what);
+        continue;
+      }
+      pack_rows(backend, partial, first, count, packed);
+      comm.send(std::as_bytes(std::span(packed)), owner);
       continue;
     }
+    if (has_slice) pack_rows(backend, partial, first, count, packed);
     const std::span<float> target = sum.rows(first, count);
     for (int rank = 0; rank < senders; ++rank) {
       if (rank == owner) {
         add_to(target, packed);
       } else {
-        received.resize(target.size());
-        comm.receive(std::as_writable_bytes(std::span(received)), rank);
+        if (link != nullptr) {
+          link->receive(arriving.view().row_range(0, count), rank, what);
+          pack_piece(backend, arriving.view().row_range(0, count), first, received);
+        } else {
+          received.resize(target.size());
+          comm.receive(std::as_writable_bytes(std::span(received)), rank);
+        }
         add_to(target, received);
       }
     }

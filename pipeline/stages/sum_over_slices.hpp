@@ -5,6 +5,7 @@
 
 #include "kernels/api/backend.hpp"
 #include "pipeline/comm/communicator.hpp"
+#include "pipeline/stages/device_link.hpp"
 #include "pipeline/stages/packed_hessian.hpp"
 
 namespace shardquant::stages {
@@ -29,11 +30,12 @@ struct Slices {
 /// Adds one round's partial Hessians of one group to the owner's sum, in slice order. Collective.
 /// partial: this rank's, of slice round * ranks + rank; empty view where that slice does not exist.
 /// sum: on the owner, else ignored. Pieces of about 16 MiB travel, so no rank holds a second
-/// Hessian.
+/// Hessian. link: takes them from device to device where not null, the same numbers in the same
+/// order; name: of the group, for its errors.
 void add_round_in_slice_order(comm::Communicator& comm, kernels::Backend& backend,
                               const Slices& slices, std::int64_t round, int owner,
                               std::int64_t inputs, kernels::ConstMatrixView partial,
-                              PackedHessian& sum);
+                              PackedHessian& sum, DeviceLink* link, const std::string& name);
 
 /// Collects one round's blocks of floats (the sketches of one group) on the owner, in slice order.
 /// mine: of this rank's slice, empty where it has none. rows_of(slice) * floats_per_row floats

@@ -22,7 +22,7 @@ refuses 78 'allocate.bqw' "$program" run job.yaml -s allocate.bqw=3
 refuses 66 missing "$program" run job.yaml -s model.path="$work/missing"
 refuses 65 'rows' "$program" run job.yaml -s calibration.rows=400
 refuses 78 'bits' "$program" run job.yaml -s allocate.bpw=1.5
-refuses 69 'cuda' "$program" run job.yaml -s device.kind=cuda
+refuses 69 'cuda' env SHARDQUANT_CUDA_MODULE=/nowhere.so "$program" run job.yaml -s device.kind=cuda
 refuses 66 nothing "$program" eval nothing --tokens tokens.i32 --length 64
 expect_exit 64 "$program" run
 expect_exit 64 "$program" frobnicate

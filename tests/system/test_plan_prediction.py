@@ -1,6 +1,6 @@
 """What `shardquant plan` foretells for this machine against what then happens: seconds of calibrating
 and measuring a generated model of 1.5 GB on one and two ranks, and the memory of a rank. The seconds
-mean something on a machine that does nothing else. Arguments: PROGRAM MAKE_MODEL [LAYERS]."""
+mean something on a machine that does nothing else. Arguments: PROGRAM MAKE_MODEL [LAYERS [RANKS]]."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 PROGRAM, MAKE_MODEL = sys.argv[1:3]
 LAYERS = sys.argv[3] if len(sys.argv) > 3 else "16"
+RANKS = sys.argv[4] if len(sys.argv) > 4 else "1,2"
 JOB = """version: 1
 model: {path: model}
 calibration: {tokens: tokens.i32, rows: 16, length: 256, slice_rows: 4}
@@ -29,16 +30,18 @@ def main():
     size = sum(p.stat().st_size for p in Path("model").iterdir())
     print(f"model of {size / 1e9:.2f} GB, load {os.getloadavg()[0]:.1f}", flush=True)
     Path("job.yaml").write_text(JOB)
-    shown = subprocess.run([PROGRAM, "plan", "job.yaml", "--machine", "xeon-2core", "--ranks", "1,2", "--json"],
+    shown = subprocess.run([PROGRAM, "plan", "job.yaml", "--machine", "xeon-2core", "--ranks", RANKS, "--json"],
                            check=True, capture_output=True, text=True).stdout
     wrong = []
     for plan in json.loads(shown)["plans"]:
         ranks, work = plan["ranks"], f"work-{plan['ranks']}"
         predicted = sum(s["seconds"] for s in plan["stages"] if s["stage"] in ("calibrate", "measure"))
         busy = next(s["compute_s"] for s in plan["stages"] if s["stage"] == "measure")
-        launcher = ["mpirun", "--allow-run-as-root", "-n", str(ranks)]
-        subprocess.run([*launcher, PROGRAM, "measure", "job.yaml", "-s", f"work.dir={work}"], check=True,
-                       stderr=subprocess.DEVNULL)
+        launcher = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(ranks)]
+        result = subprocess.run([*launcher, PROGRAM, "measure", "job.yaml", "-s", f"work.dir={work}"],
+                                stderr=subprocess.PIPE, text=True)
+        if result.returncode != 0:
+            sys.exit(f"FAILED: {ranks} rank(s): {result.stderr}")
         events = [json.loads(line) for line in Path(work, "events.jsonl").read_text().splitlines()]
         at = {e["event"]: e["t"] for e in events if e["phase"] == "measure"}
         took = at["phase_end"] - at["phase_start"]

@@ -35,6 +35,12 @@ TEST(LaunchEnvironment, SrunWithPmixConnectsTheStep) {
   EXPECT_EQ(launch.complaint(4), "");
 }
 
+TEST(LaunchEnvironment, RanksOfAMachineAreCountedByTheLauncher) {
+  EXPECT_EQ(read({{"PATH", "/bin"}}).local_rank, 0);
+  EXPECT_EQ(read({{"OMPI_COMM_WORLD_LOCAL_RANK", "3"}}).local_rank, 3);
+  EXPECT_EQ(read({{"SLURM_LOCALID", "2"}, {"PMIX_RANK", "10"}}).local_rank, 2);
+}
+
 TEST(LaunchEnvironment, SingletonsAreRefusedWithTheRemedy) {
   const auto launch = read({{"SLURM_NTASKS", "4"}});
   EXPECT_FALSE(launch.mpi_launcher);

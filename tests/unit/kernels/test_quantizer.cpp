@@ -31,6 +31,24 @@ class Quantizer : public tests::BackendTest {
                                       ElementType::f32, layer.weight.rows, layer.weight.cols},
                                      factor.perm);
   }
+
+  // R R^T = H[perm, perm] + damp I, R from the unit factor and its pivots.
+  void expect_factor_of(const HessianFactor& factor, const Dense& permuted) {
+    const std::int64_t k = permuted.rows;
+    const std::vector<float> a = to_host(factor.unit_factor);
+    const auto r = [&](std::int64_t i, std::int64_t j) -> double {
+      return (i == j ? 1.0 : static_cast<double>(a[i * k + j])) * factor.pivots[j];
+    };
+    for (std::int64_t i = 0; i < k; ++i) {
+      for (std::int64_t j = i; j < k; ++j) {
+        double sum = 0.0;
+        for (std::int64_t m = j; m < k; ++m) sum += r(i, m) * r(j, m);
+        const double damped = permuted.at(i, j) + (i == j ? factor.damp : 0.0);
+        const double size = std::sqrt(permuted.at(i, i) * permuted.at(j, j)) + factor.damp;
+        ASSERT_NEAR(sum, damped, 4e-6 * size) << i << ' ' << j;
+      }
+    }
+  }
 };
 
 TEST_P(Quantizer, HessianEqualsTheSumOfProducts) {
@@ -52,28 +70,23 @@ TEST_P(Quantizer, HessianEqualsTheSumOfProducts) {
 TEST_P(Quantizer, FactorReproducesTheDampedHessian) {
   for (const std::int64_t k : {32, 96, 320}) {
     const RandomLayer layer(2 * k, k, 1, 6);
-    const HessianFactor factor = backend->factor_hessian(hessian_of(*backend, layer, 0.25), {});
     const Dense h = oracle::hessian(layer.inputs, 0.25);
-    const Dense expected = oracle::permuted(h, factor.perm);
-    for (std::int64_t i = 1; i < k; ++i) {
-      EXPECT_GE(expected.at(i - 1, i - 1), expected.at(i, i) * (1 - 1e-6));
-    }
     double mean = 0.0;
     for (std::int64_t i = 0; i < k; ++i) mean += h.at(i, i) / static_cast<double>(k);
-    EXPECT_NEAR(factor.damp / (0.07 * mean), 1.0, 1e-6);
-    EXPECT_EQ(factor.tries, 1);
-    const std::vector<float> a = to_host(factor.unit_factor);
-    const auto r = [&](std::int64_t i, std::int64_t j) -> double {
-      return (i == j ? 1.0 : static_cast<double>(a[i * k + j])) * factor.pivots[j];
-    };
-    for (std::int64_t i = 0; i < k; ++i) {
-      for (std::int64_t j = i; j < k; ++j) {
-        double sum = 0.0;
-        for (std::int64_t m = j; m < k; ++m) sum += r(i, m) * r(j, m);
-        const double damped = expected.at(i, j) + (i == j ? factor.damp : 0.0);
-        const double size = std::sqrt(expected.at(i, i) * expected.at(j, j)) + factor.damp;
-        ASSERT_NEAR(sum, damped, 4e-6 * size) << i << ' ' << j;
+    for (const auto method : {FactorMethod::fp32, FactorMethod::fp64}) {
+      const bool wide = method == FactorMethod::fp64;
+      QuantizerSettings settings;
+      settings.factor_method = method;
+      const HessianFactor factor =
+          backend->factor_hessian(hessian_of(*backend, layer, 0.25), settings);
+      const Dense permuted = oracle::permuted(h, factor.perm);
+      for (std::int64_t i = 1; i < k; ++i) {
+        EXPECT_GE(permuted.at(i - 1, i - 1), permuted.at(i, i) * (1 - 1e-6));
       }
+      EXPECT_NEAR(factor.damp / ((wide ? 256 : 1) * 0.07 * mean), 1.0, 1e-6);
+      EXPECT_EQ(factor.tries, wide ? 10 : 1);
+      EXPECT_EQ(factor.method, method);
+      expect_factor_of(factor, permuted);
     }
   }
 }
