@@ -66,7 +66,7 @@ class JobPlanner {
   void plan_measuring();
   void plan_quantizing();
   void plan_writing();
-  void remark_on_balance();
+  void add_remarks();
 
   const JobPlanInput& in_;
   int ranks_;
@@ -280,7 +280,7 @@ void JobPlanner::plan_writing() {
   plan_.stages.push_back(std::move(stage));
 }
 
-void JobPlanner::remark_on_balance() {
+void JobPlanner::add_remarks() {
   const double forward = plan_.stages[0].balance();
   if (ranks_ > 1 && forward < 0.9) {
     const std::int64_t even = std::max<std::int64_t>(slices_.rows / ranks_, 1);
@@ -296,6 +296,13 @@ void JobPlanner::remark_on_balance() {
         "measure: Hessian groups are cut for {} ranks; {:.0f} % of the work is done more than once",
         ranks_, 100.0 * measure.repeated_s / busy));
   }
+  const auto on_node = std::min<std::int64_t>(ranks_, in_.profile.ranks_per_node);
+  const std::int64_t threads = in_.config.device.threads;
+  if (on_node * threads > in_.profile.cores_per_node) {
+    plan_.remarks.push_back(
+        fmt::format("device.threads: {} rank(s) of {} threads on a node of {} cores", on_node,
+                    threads, in_.profile.cores_per_node));
+  }
 }
 
 JobPlan JobPlanner::plan() {
@@ -303,7 +310,7 @@ JobPlan JobPlanner::plan() {
   plan_quantizing();
   plan_writing();
   judge_memory(in_, plan_);
-  remark_on_balance();
+  add_remarks();
   return std::move(plan_);
 }
 

@@ -187,10 +187,14 @@ def check_going_on():
                 check(result.returncode != 0, "not killed")
                 left = list(Path(f"w-{way}-{norm}-{hessians}", "measurements").glob("*.options*.h5"))
                 check(left, "no part of a layer was measured before the kill")
+                damaged = bytearray(left[0].read_bytes())
+                damaged[len(damaged) // 2] ^= 1
+                left[0].write_bytes(damaged)
                 # Every rank sleeps in its first part until the time is up, and puts down the others.
                 result = run("run", "job.yaml", *where, "--max-time", "8", ranks=11,
                              fault="point=layer_measured,count=1,action=sleep:8")
                 check(result.returncode == 75, f"stopped: {result.returncode} {result.stderr}")
+                check(list(left[0].parent.glob("*.bad")), "the damaged record of a part was not noticed")
                 left = list(Path(f"w-{way}-{norm}-{hessians}", "hessians").glob("*.h5"))
                 check(left, "Hessians of what was put down are not there")
             result = run("run", "job.yaml", *where, ranks=3 if way == "killed" else 0)
@@ -198,7 +202,7 @@ def check_going_on():
             out = Path(f"o-{way}-{norm}-{hessians}")
             bytes_of[way] = {p.name: p.read_bytes() for p in sorted(out.iterdir())}
         check(bytes_of["straight"] == bytes_of["killed"], f"{norm}, {hessians}: other bytes after a kill")
-        print(f"{norm}, Hessians {hessians}: killed on 11 ranks, stopped on 11, ended on 3: same bytes")
+        print(f"{norm}, Hessians {hessians}: killed on 11 ranks, a record damaged, stopped on 11, ended on 3: same bytes")
 
 
 def main():
