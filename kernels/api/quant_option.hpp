@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -49,6 +50,13 @@ std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t ro
 /// left) / group_size) groups, the last group what is left (exl2-format.md section 4).
 /// @pre rows is a positive multiple of 32
 std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows);
+
+/// Indices of options, given by their groups, in the order in which neighbours share the longest
+/// beginnings: depth first through the tree of their group lists.
+std::vector<std::size_t> sharing_order(std::span<const std::vector<RowGroup>> options);
+
+/// Rows of the groups that two options begin with alike.
+std::int64_t shared_rows(std::span<const RowGroup> a, std::span<const RowGroup> b);
 
 /// Bits of a [rows, cols] layer as the 2023 measurement file counts them: weights, per group 16
 /// (scale_max) + 32 (q_groups), 4-bit scale codes; without the 32 * rows of q_invperm.

@@ -204,7 +204,9 @@ OptionError ColumnSweep::run(std::span<const RowGroup> groups, const SweepRecord
     const RowGroup& group = groups[index];
     const bool new_block = group.first_row >= block_stop;
     if (new_block) {
-      block_first = group.first_row;
+      // The block's own beginning, also where a shared beginning ends inside it: so its products
+      // are cut as they are without sharing, and the numbers are the same to the bit.
+      block_first = group.first_row / kBlockRows * kBlockRows;
       block_stop = block_end(block_first, weight_.rows);
     }
     load_group_factor(group);

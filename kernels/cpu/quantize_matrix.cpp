@@ -1,31 +1,7 @@
-#include <algorithm>
-#include <numeric>
-
 #include "kernels/cpu/column_sweep.hpp"
 #include "kernels/cpu/quantizer_kernels.hpp"
 
 namespace shardquant::kernels {
-
-namespace {
-
-bool comes_before(const RowGroup& a, const RowGroup& b) {
-  if (a.rows != b.rows) return a.rows < b.rows;
-  return a.bits < b.bits;
-}
-
-// Options in the order in which neighbours share the longest beginnings: depth first through the
-// tree of their group lists.
-std::vector<std::size_t> sharing_order(std::span<const std::vector<RowGroup>> options) {
-  std::vector<std::size_t> order(options.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::lexicographical_compare(options[a].begin(), options[a].end(), options[b].begin(),
-                                        options[b].end(), comes_before);
-  });
-  return order;
-}
-
-}  // namespace
 
 std::vector<OptionError> measure_options(ConstMatrixView weight, const HessianFactor& factor,
                                          std::span<const std::vector<RowGroup>> options,

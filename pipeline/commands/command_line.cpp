@@ -104,6 +104,32 @@ void add_verify(CLI::App& app, Action& action) {
   });
 }
 
+void add_plan(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<PlanArguments>();
+  CLI::App* command = app.add_subcommand(
+      "plan", "What a job will take: work, balance, memory, disk and time, for imagined ranks");
+  command->add_option("TARGET", arguments->target, "Job file, or folder with a config.json");
+  command->add_option("--config", arguments->config_file, "config.json of a model, alone");
+  command->add_option("-s,--set", arguments->overrides,
+                      "Override one setting, as calibration.rows=256; may be repeated");
+  command->add_option("--ranks", arguments->ranks, "Numbers of ranks, separated by commas")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--machine", arguments->machine,
+                      "Machine profile: a name of configs/machines, or a file like those");
+  CLI::Option* sbatch =
+      command->add_flag("--sbatch", arguments->sbatch,
+                        "Print the header of a Slurm batch script for the first number of ranks");
+  command
+      ->add_flag("--json", arguments->json, "Print one JSON object, with every item and its rank")
+      ->excludes(sbatch);
+  command->callback([arguments, &action] {
+    action = [arguments](comm::Communicator& comm) {
+      comm::on_root(comm, [&] { plan_job(*arguments); });
+    };
+  });
+}
+
 void add_tokenize(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<TokenizeArguments>();
   CLI::App* command = app.add_subcommand("tokenize", "Token stream of text, with its counts");
@@ -171,6 +197,7 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
   add_verify(app, action);
   add_inspect(app, action);
   add_tokenize(app, action);
+  add_plan(app, action);
   std::function<void()> solve_action;
   add_solve_command(app, solve_action);
 

@@ -68,6 +68,22 @@ struct TokenizeArguments {
 /// Token stream of documents, BOS before each: written, counted and shown; on root.
 void tokenize(const TokenizeArguments& arguments);
 
+struct PlanArguments {
+  std::string target;       ///< job file, or folder of a model; or
+  std::string config_file;  ///< config.json alone
+  std::vector<std::string> overrides;
+  std::vector<int> ranks = {1, 8, 64, 256, 1024};
+  std::string machine = "h200-peak";  ///< profile's name or file
+  bool sbatch = false;                ///< print a batch script for the first number of ranks
+  bool json = false;
+};
+
+/// Prints what a job will take, for imagined ranks on a named machine; nothing is read but the job
+/// and config.json. On root.
+/// @throws Failure(config) where no number of ranks fits the machine, naming the setting that
+/// would; Failure(bad_data) for a model that is not supported
+void plan_job(const PlanArguments& arguments);
+
 /// What is in a model folder, measurement, plan or state file; on root.
 void inspect(const std::string& path);
 

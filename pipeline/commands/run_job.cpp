@@ -132,9 +132,10 @@ std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfi
 
 stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::SourceModel& model,
                              int ranks) {
-  return stages::plan_memory(
-      model, slices_of(config), ranks, static_cast<int>(config.device.threads),
-      config.measure.err_norm == "row_mean", stages::most_evaluation_rows(config));
+  return stages::plan_memory(model.description, model.layout, slices_of(config), ranks,
+                             static_cast<int>(config.device.threads),
+                             config.measure.err_norm == "row_mean",
+                             stages::most_evaluation_rows(config));
 }
 
 void report_start(const stages::RunContext& context, const stages::MemoryPlan& memory,

@@ -14,6 +14,7 @@
 #include "pipeline/stages/group_state.hpp"
 #include "pipeline/stages/hidden_state.hpp"
 #include "pipeline/stages/row_sketch.hpp"
+#include "pipeline/stages/share_hessians.hpp"
 
 namespace shardquant::stages {
 
@@ -29,7 +30,7 @@ struct Partial {
 struct Sum {
   std::int64_t group = 0;
   int owner = 0;
-  CalibratedGroup total;  // on the owner
+  CalibratedGroup total;  // on the owner, and after share_sums on ranks with a part of the work
 };
 
 class Calibration {
@@ -50,10 +51,14 @@ class Calibration {
   std::int64_t begin(std::int64_t first_wanted);
   // Forwards the blocks of a wave; returns the sums of its groups, complete on their owners.
   std::vector<Sum> forward_wave(const Wave& wave);
-  // Works off this rank's sums; returns those it put down.
-  std::vector<Sum*> consume(std::vector<Sum>& sums, const GroupConsumer& consumer);
+  // Gives the sums to all ranks that have a part in working them off. Collective.
+  void share_sums(const Wave& wave, std::vector<Sum>& sums);
+  // Works off this rank's parts; returns by sum of the wave whether one was put down.
+  std::vector<std::byte> consume(const Wave& wave, std::vector<Sum>& sums,
+                                 const GroupConsumer& consumer);
   // Between two waves: stores the state where that is due, and ends the run where it is to stop.
-  void pause_after(const Wave& wave, const std::vector<Sum*>& put_down);
+  void pause_after(const Wave& wave, const std::vector<Sum>& sums,
+                   const std::vector<std::byte>& put_down);
 
   std::optional<double> perplexity();
 
@@ -281,31 +286,56 @@ std::vector<Sum> Calibration::forward_wave(const Wave& wave) {
   return sums;
 }
 
-std::vector<Sum*> Calibration::consume(std::vector<Sum>& sums, const GroupConsumer& consumer) {
-  std::vector<Sum*> put_down;
-  for (Sum& sum : sums) {
-    if (sum.owner != context_.comm.rank()) continue;
-    if (request_.keep_hessians && !context_.control.must_hurry())
+void Calibration::share_sums(const Wave& wave, std::vector<Sum>& sums) {
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const std::vector<int> helpers = helpers_of(wave, i);
+    if (helpers.empty()) continue;
+    const std::int64_t inputs = context_.model.group(sums[i].group).inputs;
+    const std::int64_t sketched =
+        is_sketched(sums[i].group) ? slices_.rows * kSketchRows * inputs : 0;
+    share_hessian(context_.comm, sums[i].owner, helpers, inputs, sketched, sums[i].total);
+  }
+}
+
+std::vector<std::byte> Calibration::consume(const Wave& wave, std::vector<Sum>& sums,
+                                            const GroupConsumer& consumer) {
+  const int rank = context_.comm.rank();
+  std::vector<std::byte> put_down(sums.size());
+  std::size_t next = 0;  // of the wave's parts, which are in the order of the sums
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    Sum& sum = sums[i];
+    const bool owned = sum.owner == rank;
+    if (owned && request_.keep_hessians && !context_.control.must_hurry()) {
       save_hessian(context_, sum.group, sum.total);
-    if (!context_.control.should_stop() && consumer(context_.model.group(sum.group), sum.total)) {
-      sum.total = {};
-    } else {
-      put_down.push_back(&sum);
     }
+    const std::size_t first = next;
+    for (; next < wave.parts.size() && wave.parts[next].group == sum.group; ++next) {
+      if (wave.parts[next].rank != rank) continue;
+      const bool done = !context_.control.should_stop() && consumer(wave.parts[next], sum.total);
+      if (!done) put_down[i] = std::byte{1};
+    }
+    // Another rank may put its part down: then the owner's sum is what is stored.
+    const bool shared = next - first > 1;
+    if (!owned || (!shared && put_down[i] == std::byte{0})) sum.total = {};
   }
   return put_down;
 }
 
-void Calibration::pause_after(const Wave& wave, const std::vector<Sum*>& put_down) {
+void Calibration::pause_after(const Wave& wave, const std::vector<Sum>& sums,
+                              const std::vector<std::byte>& put_down) {
   using control::SignalWish;
   const SignalWish agreed = context_.control.agree();
   if (agreed == SignalWish::none) return;
   // The head changes no hidden states.
   const std::int64_t next = std::min(wave.end_block, context_.model.description.layers);
   if (agreed != SignalWish::stop_fast) {
+    const std::vector<bool> left = comm::any_of_ranks(context_.comm, put_down);
     comm::on_all(context_.comm, [&] {
-      for (const Sum* sum : put_down) {
-        if (!request_.keep_hessians) save_hessian(context_, sum->group, sum->total);
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        const bool mine = sums[i].owner == context_.comm.rank();
+        if (left[i] && mine && !request_.keep_hessians) {
+          save_hessian(context_, sums[i].group, sums[i].total);
+        }
       }
     });
     save_hidden_states(context_, next, own_);
@@ -356,15 +386,16 @@ std::optional<double> calibrate(const RunContext& context, const CalibrationRequ
                                 const GroupConsumer& consumer) {
   Calibration calibration(context, request);
   const std::int64_t begin = calibration.begin(first_wanted_block(context, request));
-  const auto waves = plan_waves(context.model.layout, request.wanted, request.cost,
+  const auto waves = plan_waves(context.model.layout, request.wanted, request.units,
                                 context.comm.size(), request.perplexity, begin);
   for (const Wave& wave : waves) {
     if (request.wave_begun) request.wave_begun(wave);
     std::vector<Sum> sums = calibration.forward_wave(wave);
-    std::vector<Sum*> put_down;
-    comm::on_all(context.comm, [&] { put_down = calibration.consume(sums, consumer); });
+    calibration.share_sums(wave, sums);
+    std::vector<std::byte> put_down;
+    comm::on_all(context.comm, [&] { put_down = calibration.consume(wave, sums, consumer); });
     if (request.wave_done) request.wave_done(wave);
-    calibration.pause_after(wave, put_down);
+    calibration.pause_after(wave, sums, put_down);
   }
   return calibration.perplexity();
 }

@@ -248,9 +248,10 @@ double evaluation_cost(const RunContext& context) {
   return cost;
 }
 
-std::int64_t evaluation_bytes(const SourceModel& model, std::int64_t rows, std::int64_t length) {
+std::int64_t evaluation_bytes(const model::ModelDescription& description,
+                              const model::ModelLayout& layout, std::int64_t rows,
+                              std::int64_t length) {
   if (rows == 0) return 0;
-  const model::ModelDescription& description = model.description;
   constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
   constexpr std::int64_t kBatchTokens = 4096;   // of batch_documents
   const std::int64_t row_tokens = length + 31;  // as batch_documents rounds them up
@@ -259,7 +260,7 @@ std::int64_t evaluation_bytes(const SourceModel& model, std::int64_t rows, std::
   const std::int64_t hidden =
       std::max(std::min(kHiddenBytes, rows * row_tokens * token_bytes), tokens * token_bytes);
   std::int64_t largest = 0;
-  for (const model::LinearLayer& layer : model.layout.linear_layers) {
+  for (const model::LinearLayer& layer : layout.linear_layers) {
     largest = std::max(largest, layer.parameters());
   }
   const std::int64_t block = model::block_weight_bytes(description) + 3 * largest * kFloat +

@@ -39,6 +39,8 @@ std::optional<Evaluation> evaluate_model(const RunContext& context,
 double evaluation_cost(const RunContext& context);
 
 /// Bytes one rank holds at its peak while it evaluates `rows` rows, beside program and libraries.
-std::int64_t evaluation_bytes(const SourceModel& model, std::int64_t rows, std::int64_t length);
+std::int64_t evaluation_bytes(const model::ModelDescription& description,
+                              const model::ModelLayout& layout, std::int64_t rows,
+                              std::int64_t length);
 
 }  // namespace shardquant::stages

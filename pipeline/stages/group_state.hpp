@@ -16,13 +16,22 @@ void save_hessian(const RunContext& context, std::int64_t group, const Calibrate
 /// @throws Failure(bad_data) where the file is damaged or of another run
 CalibratedGroup load_hessian(const RunContext& context, std::int64_t group);
 
+/// A record of all options of a layer, or of a part of them, which has the options in its name.
 void save_measurement(const RunContext& context, const MeasuredLayer& record);
+/// Whether the record of all options is there, whole and undamaged.
+bool has_measurement(const RunContext& context, std::int64_t layer);
+/// That record.
 MeasuredLayer load_measurement(const RunContext& context, std::int64_t layer);
+/// Records of parts of the layer's options, those that are whole and undamaged.
+std::vector<MeasuredLayer> load_measured_parts(const RunContext& context, std::int64_t layer);
+/// Removes the files of such records, once the record of all options is there.
+void remove_measured_parts(const RunContext& context, std::int64_t layer);
 
 /// By group: whether a whole and undamaged Hessian of this run is there. Every rank checks its
 /// share and all get the whole answer; a damaged file is renamed, never deleted. Collective.
 std::vector<bool> find_kept_hessians(const RunContext& context);
-/// The same, by layer, of measurements.
-std::vector<bool> find_measured_layers(const RunContext& context);
+/// The same of measurements: by layer * options + option, from records of all or of a part of a
+/// layer's options.
+std::vector<bool> find_measured_options(const RunContext& context);
 
 }  // namespace shardquant::stages

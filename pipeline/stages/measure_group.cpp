@@ -68,92 +68,144 @@ kernels::Matrix permuted_sketches(kernels::Backend& backend, std::span<const flo
   return matrix;
 }
 
+std::int64_t existing_options(std::span<const kernels::QuantOption> options, std::int64_t inputs) {
+  return std::count_if(options.begin(), options.end(), [&](const kernels::QuantOption& option) {
+    return !kernels::cut_into_groups(option, inputs).empty();
+  });
+}
+
+std::vector<std::vector<kernels::RowGroup>> cuts_of(std::span<const kernels::QuantOption> options,
+                                                    const std::vector<std::int64_t>& chosen,
+                                                    std::int64_t inputs) {
+  std::vector<std::vector<kernels::RowGroup>> cuts;
+  for (const std::int64_t option : chosen) {
+    cuts.push_back(kernels::cut_into_groups(options[static_cast<std::size_t>(option)], inputs));
+  }
+  return cuts;
+}
+
+MeasuredLayer start_record(const LayerOptions& piece, const kernels::HessianFactor& factor,
+                           std::size_t options, std::int64_t existing) {
+  MeasuredLayer record;
+  record.layer = piece.layer;
+  if (std::ssize(piece.options) < existing) record.options = piece.options;
+  record.damp = factor.damp;
+  record.damping_tries = factor.tries;
+  record.method = factor.method;
+  record.dead_inputs = factor.dead_inputs;
+  record.err.assign(options, std::numeric_limits<double>::quiet_NaN());
+  record.flushed_groups.assign(options, 0);
+  return record;
+}
+
+// What of the cost of units [first, end) falls to one layer of theirs.
+double cost_of_layer(const GroupUnits& units, std::int64_t first, std::int64_t end,
+                     std::int64_t layer) {
+  const auto is_of_layer = [&](std::int64_t u) {
+    return units.units[static_cast<std::size_t>(u)].layer == layer;
+  };
+  std::int64_t own = first;
+  while (!is_of_layer(own)) ++own;
+  std::int64_t own_end = own;
+  while (own_end < end && is_of_layer(own_end)) ++own_end;
+  return operations_of(units.work(first, own_end)) - operations_of(units.work(first, own));
+}
+
 }  // namespace
 
 std::vector<std::byte> MeasuredLayer::to_bytes() const {
-  const std::int64_t header[] = {layer, damping_tries, static_cast<std::int64_t>(method),
-                                 dead_inputs, static_cast<std::int64_t>(err.size())};
+  const std::int64_t header[] = {layer,
+                                 damping_tries,
+                                 static_cast<std::int64_t>(method),
+                                 dead_inputs,
+                                 static_cast<std::int64_t>(err.size()),
+                                 static_cast<std::int64_t>(options.size())};
   std::vector<std::byte> bytes;
   append<std::int64_t>(bytes, header);
-  append<double>(bytes, std::array{damp, seconds});
+  append<double>(bytes, std::array{damp, seconds, cost});
   append<double>(bytes, err);
   append<std::int64_t>(bytes, flushed_groups);
+  append<std::int64_t>(bytes, options);
   return bytes;
 }
 
 MeasuredLayer MeasuredLayer::from_bytes(std::span<const std::byte>& bytes) {
-  std::int64_t header[5];
+  std::int64_t header[6];
   take<std::int64_t>(bytes, header);
   MeasuredLayer record;
   record.layer = header[0];
   record.damping_tries = header[1];
   record.method = static_cast<kernels::FactorMethod>(header[2]);
   record.dead_inputs = header[3];
-  double numbers[2];
+  double numbers[3];
   take<double>(bytes, numbers);
   record.damp = numbers[0];
   record.seconds = numbers[1];
+  record.cost = numbers[2];
   record.err.resize(static_cast<std::size_t>(header[4]));
   record.flushed_groups.resize(record.err.size());
+  record.options.resize(static_cast<std::size_t>(header[5]));
   take<double>(bytes, record.err);
   take<std::int64_t>(bytes, record.flushed_groups);
+  take<std::int64_t>(bytes, record.options);
   return record;
 }
 
 bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int64_t group,
                    const CalibratedGroup& calibrated, std::span<const kernels::QuantOption> options,
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
-                   const std::vector<bool>& wanted, const MeasuredLayerSink& sink) {
-  const model::HessianGroup& info = model.group(group);
-  const kernels::NamedRange range(backend, "measure " + info.name);
+                   const GroupUnits& units, std::int64_t first, std::int64_t end,
+                   const MeasuredLayerSink& sink) {
+  const std::int64_t inputs = model.group(group).inputs;
+  const kernels::NamedRange range(backend, "measure " + model.group(group).name);
   const report::Clock clock = report::start_clock();
   double begin = 0.0;
   const kernels::HessianFactor factor =
       factor_group(backend, model, group, calibrated.hessian, settings);
   const kernels::Matrix sketches = permuted_sketches(backend, calibrated.sketches, factor.perm);
+  const std::int64_t existing = existing_options(options, inputs);
 
-  std::vector<std::vector<kernels::RowGroup>> cuts;
-  std::vector<std::size_t> existing;
-  for (std::size_t i = 0; i < options.size(); ++i) {
-    auto cut = kernels::cut_into_groups(options[i], info.inputs);
-    if (cut.empty()) continue;
-    existing.push_back(i);
-    cuts.push_back(std::move(cut));
-  }
-
-  std::int64_t left = std::count_if(info.layers.begin(), info.layers.end(), [&](std::int64_t l) {
-    return wanted[static_cast<std::size_t>(l)];
-  });
-  for (const std::int64_t layer : info.layers) {
-    if (!wanted[static_cast<std::size_t>(layer)]) continue;
-    faults::reach(faults::Point::layer_started, model.layer(layer).key);
+  const std::vector<LayerOptions> pieces = layer_options(units, first, end);
+  for (std::size_t p = 0; p < pieces.size(); ++p) {
+    const std::string& key = model.layer(pieces[p].layer).key;
+    faults::reach(faults::Point::layer_started, key);
+    const auto cuts = cuts_of(options, pieces[p].options, inputs);
     const kernels::Matrix weight =
-        backend.permuted_transpose(read_weight(model, layer).tensor(), factor.perm);
+        backend.permuted_transpose(read_weight(model, pieces[p].layer).tensor(), factor.perm);
     const auto norms = backend.weight_norms(weight, factor, sketches, kSketchRows);
     const auto errors =
         backend.measure_options(weight, factor, cuts, settings, sketches, kSketchRows);
-    MeasuredLayer record;
-    record.layer = layer;
-    record.damp = factor.damp;
-    record.damping_tries = factor.tries;
-    record.method = factor.method;
-    record.dead_inputs = factor.dead_inputs;
-    record.err.assign(options.size(), std::numeric_limits<double>::quiet_NaN());
-    record.flushed_groups.assign(options.size(), 0);
-    for (std::size_t i = 0; i < existing.size(); ++i) {
-      record.err[existing[i]] = norm == ErrNorm::pooled
-                                    ? pooled_error(errors[i], norms, factor.damp)
-                                    : mean_row_error(errors[i].row_errors, norms.row_norms);
-      record.flushed_groups[existing[i]] = errors[i].flushed_groups;
+    MeasuredLayer record = start_record(pieces[p], factor, options.size(), existing);
+    for (std::size_t i = 0; i < errors.size(); ++i) {
+      const auto option = static_cast<std::size_t>(pieces[p].options[i]);
+      record.err[option] = norm == ErrNorm::pooled
+                               ? pooled_error(errors[i], norms, factor.damp)
+                               : mean_row_error(errors[i].row_errors, norms.row_norms);
+      record.flushed_groups[option] = errors[i].flushed_groups;
     }
-    const double end = clock();
-    record.seconds = end - begin;  // that of the first has the factorization in it
-    begin = end;
-    --left;
-    faults::reach(faults::Point::layer_measured, model.layer(layer).key);
-    if (!sink(record) && left > 0) return false;
+    const double now = clock();
+    record.seconds = now - begin;  // that of the first has the factorization in it
+    begin = now;
+    record.cost = cost_of_layer(units, first, end, pieces[p].layer);
+    faults::reach(faults::Point::layer_measured, key);
+    if (!sink(record) && p + 1 < pieces.size()) return false;
   }
   return true;
+}
+
+MeasuredLayer merge_parts(std::span<const MeasuredLayer> parts) {
+  MeasuredLayer merged = parts.front();
+  for (const MeasuredLayer& part : parts.subspan(1)) {
+    merged.seconds += part.seconds;
+    merged.cost += part.cost;
+    for (const std::int64_t option : part.options) {
+      const auto index = static_cast<std::size_t>(option);
+      merged.err[index] = part.err[index];
+      merged.flushed_groups[index] = part.flushed_groups[index];
+    }
+  }
+  merged.options.clear();
+  return merged;
 }
 
 }  // namespace shardquant::stages

@@ -21,22 +21,20 @@ namespace {
 constexpr const char* kPerplexityName = "calibration";
 constexpr const char* kPerplexityKind = "perplexity";
 
-// The head is not measured: at most its Hessian is kept.
-double cost_of(const RunContext& context, const model::HessianGroup& group) {
-  const bool is_head = group.index == context.model.head_group();
-  return is_head ? 0.0 : measure_cost(context.model.layout, group, std::ssize(context.options));
-}
-
 // Of what comes after the measurement, in a job that goes on to the end.
 double cost_of_later_stages(const RunContext& context, bool keep_hessians) {
-  const std::int64_t tokens = context.slices.rows * context.slices.length;
+  const model::ModelLayout& layout = context.model.layout;
+  const std::vector<bool> every_layer(layout.linear_layers.size(), true);
   double cost = evaluation_cost(context);
-  for (const model::HessianGroup& group : context.model.layout.groups) {
-    cost += quantize_cost(context.model.layout, group);
+  for (const model::HessianGroup& group : layout.groups) {
+    const GroupUnits units = quantize_units(layout, group, every_layer);
+    cost += operations_of(units.work(0, units.count()));
   }
   for (std::int64_t block = 0; block < context.model.description.layers && !keep_hessians;
        ++block) {
-    cost += forward_cost(context.model.layout, block, tokens);
+    cost += operations_of(block_work(context.model.description, layout, block,
+                                     context.slices.rows * context.slices.length,
+                                     context.slices.length));
   }
   return cost;
 }
@@ -65,69 +63,122 @@ void store_perplexity(const RunContext& context, double perplexity) {
 
 // What is still to be done.
 struct Missing {
-  std::vector<bool> layers;  // to be measured; never the head, which has one recipe
-  std::vector<bool> groups;  // with such a layer
-  std::vector<bool> kept;    // groups whose Hessians are in the work folder
-  std::vector<bool> store;   // groups whose Hessians are to be there
-  std::int64_t measured = 0;
+  std::vector<bool> options;  // to be measured, by layer * options + option; none of the head
+  std::vector<bool> groups;   // with such an option
+  std::vector<bool> kept;     // groups whose Hessians are in the work folder
+  std::vector<bool> store;    // groups whose Hessians are to be there
+  std::int64_t measured = 0;  // layers of which nothing is
 };
 
+// Whether all options of the layer that exist are flagged, or none of them.
+bool all_options(const RunContext& context, const std::vector<bool>& flags, std::int64_t layer,
+                 bool value) {
+  const std::int64_t inputs = context.model.layer(layer).inputs;
+  const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
+  for (std::size_t o = 0; o < context.options.size(); ++o) {
+    if (kernels::cut_into_groups(context.options[o], inputs).empty()) continue;
+    if (flags[base + o] != value) return false;
+  }
+  return true;
+}
+
 Missing find_missing(const RunContext& context, bool keep_hessians) {
-  const std::vector<bool> measured = find_measured_layers(context);
+  const std::vector<bool> measured = find_measured_options(context);
   const auto head = static_cast<std::size_t>(context.model.head_group());
   const bool head_is_quantized = context.config.allocate.head_bits < 16;
   Missing missing;
   missing.kept = find_kept_hessians(context);
-  missing.layers.resize(measured.size());
+  missing.options.resize(measured.size());
   missing.groups.resize(missing.kept.size());
   missing.store.resize(missing.kept.size());
   for (std::size_t g = 0; g < missing.groups.size(); ++g) {
     missing.store[g] = keep_hessians && (g != head || head_is_quantized);
     if (g == head) continue;
     for (const std::int64_t layer : context.model.group(static_cast<std::int64_t>(g)).layers) {
-      const auto l = static_cast<std::size_t>(layer);
-      missing.layers[l] = !measured[l];
-      missing.groups[g] = missing.groups[g] || !measured[l];
-      missing.measured += measured[l];
+      const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
+      for (std::size_t o = 0; o < context.options.size(); ++o) {
+        missing.options[base + o] = !measured[base + o];
+      }
+      const bool whole = all_options(context, measured, layer, true);
+      missing.groups[g] = missing.groups[g] || !whole;
+      missing.measured += whole;
     }
   }
   return missing;
 }
 
+// layer_measured: of all options of a layer, as one rank measured them or root put them together;
+// options_measured: of a part.
+void write_event(const RunContext& context, const MeasuredLayer& record, int rank) {
+  context.events.write(record.is_part() ? "options_measured" : "layer_measured", "measure",
+                       {{"layer", context.model.layer(record.layer).key},
+                        {"rank", rank},
+                        {"options", options_text(record.options)},
+                        {"dur_s", record.seconds},
+                        {"cost", record.cost},
+                        {"damp", record.damp},
+                        {"damping_tries", record.damping_tries},
+                        {"factor", factor_method_name(record.method)},
+                        {"dead_inputs", record.dead_inputs}});
+}
+
+// The layer's record of all options, put together from parts: those of this run, and those that an
+// earlier one left. It takes their place in the work folder.
+MeasuredLayer whole_record(const RunContext& context, std::int64_t layer,
+                           std::vector<MeasuredLayer> parts) {
+  for (MeasuredLayer& part : load_measured_parts(context, layer)) parts.push_back(std::move(part));
+  std::vector<bool> have(context.model.layout.linear_layers.size() * context.options.size());
+  for (const MeasuredLayer& part : parts) {
+    for (const std::int64_t option : part.options) {
+      have[static_cast<std::size_t>(layer) * context.options.size() +
+           static_cast<std::size_t>(option)] = true;
+    }
+  }
+  if (!all_options(context, have, layer, true)) {
+    fail(ExitCode::internal, "{}: not all of its options were measured",
+         context.model.layer(layer).key);
+  }
+  MeasuredLayer record = merge_parts(parts);
+  save_measurement(context, record);
+  remove_measured_parts(context, layer);
+  write_event(context, record, context.comm.rank());
+  return record;
+}
+
 // All records, by layer, on root: new ones from the ranks that made them, old ones from the files.
+// balance: gets what each rank measured, on root.
 std::vector<MeasuredLayer> gather_records(const RunContext& context,
-                                          const std::vector<MeasuredLayer>& mine) {
+                                          const std::vector<MeasuredLayer>& mine,
+                                          Balance& balance) {
   std::vector<std::byte> bytes;
   for (const MeasuredLayer& record : mine) {
     const auto part = record.to_bytes();
     bytes.insert(bytes.end(), part.begin(), part.end());
   }
-  const auto parts = context.comm.gather(bytes);
+  const auto gathered = context.comm.gather(bytes);
   if (!context.comm.is_root()) return {};
   const std::size_t layers = context.model.layout.linear_layers.size() - 1;
-  std::vector<MeasuredLayer> records(layers);
-  std::vector<bool> filled(layers);
-  int rank = 0;
-  for (const auto& part : parts) {
-    std::span<const std::byte> left = part;
+  std::vector<std::vector<MeasuredLayer>> found(layers);
+  for (std::size_t rank = 0; rank < gathered.size(); ++rank) {
+    std::span<const std::byte> left = gathered[rank];
     while (!left.empty()) {
       MeasuredLayer record = MeasuredLayer::from_bytes(left);
-      const auto layer = static_cast<std::size_t>(record.layer);
-      context.events.write("layer_measured", "measure",
-                           {{"layer", context.model.layer(record.layer).key},
-                            {"rank", rank},
-                            {"dur_s", record.seconds},
-                            {"damp", record.damp},
-                            {"damping_tries", record.damping_tries},
-                            {"factor", factor_method_name(record.method)},
-                            {"dead_inputs", record.dead_inputs}});
-      filled[layer] = true;
-      records[layer] = std::move(record);
+      write_event(context, record, static_cast<int>(rank));
+      balance.add(static_cast<int>(rank), record.seconds, record.cost);
+      found[static_cast<std::size_t>(record.layer)].push_back(std::move(record));
     }
-    ++rank;
   }
+  std::vector<MeasuredLayer> records;
   for (std::size_t l = 0; l < layers; ++l) {
-    if (!filled[l]) records[l] = load_measurement(context, static_cast<std::int64_t>(l));
+    const auto layer = static_cast<std::int64_t>(l);
+    const bool has_whole = found[l].size() == 1 && !found[l].front().is_part();
+    if (has_whole) {
+      records.push_back(std::move(found[l].front()));
+    } else if (found[l].empty() && has_measurement(context, layer)) {
+      records.push_back(load_measurement(context, layer));
+    } else {
+      records.push_back(whole_record(context, layer, std::move(found[l])));
+    }
   }
   return records;
 }
@@ -186,7 +237,7 @@ MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
   double perplexity = stored_perplexity(context);
   const bool need_perplexity =
       context.comm.max(context.comm.is_root() && std::isnan(perplexity)) != 0;
-  const std::int64_t layers = std::ssize(missing.layers) - 1;
+  const std::int64_t layers = std::ssize(context.model.layout.linear_layers) - 1;
   if (missing.measured > 0) {
     context.log.line("measure", fmt::format("{} of {} layers measured by an earlier run",
                                             missing.measured, layers));
@@ -200,14 +251,17 @@ MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
   work.store = missing.store;
   work.sketches = err_norm(context) == ErrNorm::row_mean;
   work.perplexity = need_perplexity;
-  work.cost = [&](const model::HessianGroup& group) { return cost_of(context, group); };
+  work.units = [&](const model::HessianGroup& group) {
+    return measure_units(context.model.layout, group, context.options, missing.options);
+  };
   work.later_cost = cost_of_later_stages(context, keep_hessians);
-  work.work = [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
-    return measure_group(context.backend, context.model, group.index, calibrated, context.options,
-                         settings_for_group(context.model, group.index, context.settings),
-                         err_norm(context), missing.layers, [&](const MeasuredLayer& record) {
+  work.work = [&](const GroupPart& part, const CalibratedGroup& calibrated) {
+    return measure_group(context.backend, context.model, part.group, calibrated, context.options,
+                         settings_for_group(context.model, part.group, context.settings),
+                         err_norm(context), work.units(context.model.group(part.group)), part.first,
+                         part.end, [&](const MeasuredLayer& record) {
                            save_measurement(context, record);
-                           require_rtn_allowed(context.model, group.index, record.method,
+                           require_rtn_allowed(context.model, part.group, record.method,
                                                context.config.quantizer.max_rtn_layers);
                            mine.push_back(record);
                            context.control.note_layer(record.seconds);
@@ -219,16 +273,19 @@ MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
   if (measured) perplexity = *measured;
   if (need_perplexity && context.comm.is_root()) store_perplexity(context, perplexity);
 
-  std::vector<MeasuredLayer> records = gather_records(context, mine);
+  Balance balance("measure", context.comm.size());
+  std::vector<MeasuredLayer> records;
+  comm::on_all(context.comm, [&] { records = gather_records(context, mine, balance); });
   comm::on_root(context.comm, [&] {
     require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
   });
+  report_balance(context, balance);
   context.events.write("phase_end", "measure");
   if (!context.comm.is_root()) return {};
   formats::Measurement measurement = to_measurement(context, records, perplexity);
   checkpoint::write_durably(context.work.measurement(),
                             formats::measurement_2023_text(measurement));
-  return {std::move(measurement), std::move(records)};
+  return {std::move(measurement), std::move(records), balance};
 }
 
 }  // namespace shardquant::stages

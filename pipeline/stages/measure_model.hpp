@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "pipeline/formats/measurement_file.hpp"
+#include "pipeline/stages/balance.hpp"
 #include "pipeline/stages/measure_group.hpp"
 #include "pipeline/stages/run_context.hpp"
 
@@ -12,6 +13,7 @@ namespace shardquant::stages {
 struct MeasuredModel {
   formats::Measurement measurement;
   std::vector<MeasuredLayer> layers;  ///< head left out
+  Balance balance;                    ///< of what this run measured
 };
 
 /// Calibrates and measures every option of every linear layer, reusing what the work folder holds,

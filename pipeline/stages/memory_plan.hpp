@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/stages/source_model.hpp"
+#include "pipeline/model/model_description.hpp"
 #include "pipeline/stages/sum_over_slices.hpp"
 
 namespace shardquant::stages {
@@ -15,15 +15,19 @@ struct MemoryPlan {
   struct Term {
     std::string what;
     std::int64_t bytes = 0;
+    bool computed_on = false;  ///< in the memory of the device, where that has one of its own
   };
   std::vector<Term> terms;
 
   std::int64_t bytes() const;
+  /// The part that is computed on.
+  std::int64_t device_bytes() const;
 };
 
 /// Bound for a run on the CPU back end. threads: of one rank. sketches: err_norm row_mean.
-/// evaluation_rows: of the slices' length, at most.
-MemoryPlan plan_memory(const SourceModel& model, const Slices& slices, int ranks, int threads,
-                       bool sketches, std::int64_t evaluation_rows);
+/// evaluation_rows: of the slices' length, at most. Pure.
+MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
+                       const Slices& slices, int ranks, int threads, bool sketches,
+                       std::int64_t evaluation_rows);
 
 }  // namespace shardquant::stages

@@ -1,9 +1,13 @@
 #include "pipeline/stages/quantize_model.hpp"
 
+#include <cstring>
+#include <span>
+
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/formats/folder_files.hpp"
+#include "pipeline/report/log.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
@@ -18,6 +22,13 @@ namespace shardquant::stages {
 
 namespace {
 
+// A layer that a rank quantized: for the balance.
+struct QuantizedItem {
+  std::int64_t layer = 0;
+  double seconds = 0.0;
+  double cost = 0.0;
+};
+
 // One rank's part in filling the shards.
 class LayerQuantizer {
  public:
@@ -25,8 +36,12 @@ class LayerQuantizer {
                  const std::vector<bool>& done, const OutputFiles& files)
       : context_(context), allocated_(allocated), done_(done), files_(files) {}
 
-  double cost(const model::HessianGroup& group) const {
-    return quantize_cost(context_.model.layout, group);
+  GroupUnits units(const model::HessianGroup& group) const {
+    std::vector<bool> wanted(done_.size());
+    for (const std::int64_t layer : group.layers) {
+      wanted[static_cast<std::size_t>(layer)] = wants_layer(layer);
+    }
+    return quantize_units(context_.model.layout, group, wanted);
   }
 
   // Whether a layer of the group is still to be quantized.
@@ -37,23 +52,34 @@ class LayerQuantizer {
     return false;
   }
 
-  // False where the run is to stop before the last layer of the group.
-  bool quantize_group(const model::HessianGroup& group, const CalibratedGroup& calibrated) const {
-    const auto settings = settings_for_group(context_.model, group.index, context_.settings);
+  // False where the run is to stop before the last layer of the part.
+  bool quantize_part(const GroupPart& part, const CalibratedGroup& calibrated) {
+    const report::Clock clock = report::start_clock();
+    double begin = 0.0;
+    const auto settings = settings_for_group(context_.model, part.group, context_.settings);
     const kernels::HessianFactor factor =
-        factor_group(context_.backend, context_.model, group.index, calibrated.hessian, settings);
-    require_rtn_allowed(context_.model, group.index, factor.method,
+        factor_group(context_.backend, context_.model, part.group, calibrated.hessian, settings);
+    require_rtn_allowed(context_.model, part.group, factor.method,
                         context_.config.quantizer.max_rtn_layers);
-    for (const std::int64_t layer : group.layers) {
-      if (!wants_layer(layer)) continue;
+    const GroupUnits all = units(context_.model.group(part.group));
+    for (std::int64_t u = part.first; u < part.end; ++u) {
+      if (!all.units[static_cast<std::size_t>(u)].wanted) continue;
       if (context_.control.should_stop()) return false;
+      const std::int64_t layer = all.units[static_cast<std::size_t>(u)].layer;
       faults::reach(faults::Point::layer_quantizing, context_.model.layer(layer).key);
       const QuantizedLayer quantized = quantize_layer(context_.backend, context_.model, layer,
                                                       allocated_.output, factor, settings);
       write(layer, quantized);
+      const double now = clock();
+      items_.push_back(
+          {layer, now - begin,
+           operations_of(all.work(part.first, u + 1)) - operations_of(all.work(part.first, u))});
+      begin = now;
     }
     return true;
   }
+
+  const std::vector<QuantizedItem>& items() const { return items_; }
 
  private:
   bool wants_layer(std::int64_t layer) const {
@@ -76,7 +102,28 @@ class LayerQuantizer {
   const AllocatedModel& allocated_;
   const std::vector<bool>& done_;
   const OutputFiles& files_;
+  std::vector<QuantizedItem> items_;
 };
+
+// Collective; on root the balance is filled, and every item written to events.jsonl.
+Balance gather_items(const RunContext& context, const std::vector<QuantizedItem>& mine) {
+  Balance balance("quantize", context.comm.size());
+  const auto gathered = context.comm.gather(std::as_bytes(std::span(mine)));
+  for (std::size_t rank = 0; rank < gathered.size(); ++rank) {
+    std::vector<QuantizedItem> items(gathered[rank].size() / sizeof(QuantizedItem));
+    std::memcpy(items.data(), gathered[rank].data(), items.size() * sizeof(QuantizedItem));
+    for (const QuantizedItem& item : items) {
+      context.events.write("layer_quantized", "quantize",
+                           {{"layer", context.model.layer(item.layer).key},
+                            {"rank", rank},
+                            {"dur_s", item.seconds},
+                            {"cost", item.cost}});
+      balance.add(static_cast<int>(rank), item.seconds, item.cost);
+    }
+  }
+  report_balance(context, balance);
+  return balance;
+}
 
 std::vector<bool> wanted_groups(const RunContext& context, const LayerQuantizer& quantizer) {
   std::vector<bool> wanted;
@@ -86,9 +133,10 @@ std::vector<bool> wanted_groups(const RunContext& context, const LayerQuantizer&
   return wanted;
 }
 
-void quantize_layers(const RunContext& context, const AllocatedModel& allocated,
-                     const std::vector<bool>& done, const OutputFiles& files, bool hessians_kept) {
-  const LayerQuantizer quantizer(context, allocated, done, files);
+Balance quantize_layers(const RunContext& context, const AllocatedModel& allocated,
+                        const std::vector<bool>& done, const OutputFiles& files,
+                        bool hessians_kept) {
+  LayerQuantizer quantizer(context, allocated, done, files);
   GroupWork work;
   work.stage = "quantize";
   work.wanted = wanted_groups(context, quantizer);
@@ -96,30 +144,32 @@ void quantize_layers(const RunContext& context, const AllocatedModel& allocated,
   work.kept =
       hessians_kept ? std::vector<bool>(work.wanted.size(), true) : find_kept_hessians(context);
   work.store.resize(work.wanted.size());  // measured already: the next run would not look for them
-  work.cost = [&](const model::HessianGroup& group) { return quantizer.cost(group); };
+  work.units = [&](const model::HessianGroup& group) { return quantizer.units(group); };
   work.later_cost = evaluation_cost(context);
-  work.work = [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
-    return quantizer.quantize_group(group, calibrated);
+  work.work = [&](const GroupPart& part, const CalibratedGroup& calibrated) {
+    return quantizer.quantize_part(part, calibrated);
   };
   work_off_groups(context, work);
+  return gather_items(context, quantizer.items());
 }
 
 }  // namespace
 
-void quantize_model(const RunContext& context, const AllocatedModel& allocated,
-                    bool hessians_kept) {
+Balance quantize_model(const RunContext& context, const AllocatedModel& allocated,
+                       bool hessians_kept) {
   const std::filesystem::path& folder = context.config.output.dir;
   if (context.comm.max(context.comm.is_root() && output_is_published(context, allocated)) != 0) {
     context.log.line("quantize", "output complete by an earlier run: " + folder.string());
-    return;
+    return {};
   }
   bool interrupted = false;
   comm::on_root(context.comm, [&] { interrupted = prepare_output(context, allocated); });
   context.events.write("phase_start", "quantize");
+  Balance balance;
   {
     const OutputFiles files(folder, allocated.output);
     const std::vector<bool> done = find_finished_layers(context, allocated, files);
-    quantize_layers(context, allocated, done, files, hessians_kept);
+    balance = quantize_layers(context, allocated, done, files, hessians_kept);
     comm::on_all(context.comm, [&] {
       write_plain_tensors(context, allocated.output, files);
       files.sync();
@@ -136,6 +186,7 @@ void quantize_model(const RunContext& context, const AllocatedModel& allocated,
                                           allocated.output.plan.shards.size(), folder.string()));
   });
   context.events.write("phase_end", "quantize");
+  return balance;
 }
 
 }  // namespace shardquant::stages

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pipeline/stages/allocate_bits.hpp"
+#include "pipeline/stages/balance.hpp"
 #include "pipeline/stages/run_context.hpp"
 
 namespace shardquant::stages {
@@ -9,7 +10,9 @@ namespace shardquant::stages {
 /// by cost; from the Hessians in the work folder, those that are not there from a second forward
 /// pass. Layers that an interrupted run of the same plan left complete in the partial shards are
 /// kept; a finished output is left as it is. hessians_kept: the measure stage left all of them.
-/// Collective. @throws SharedFailure(try_again) when the run stops
-void quantize_model(const RunContext& context, const AllocatedModel& allocated, bool hessians_kept);
+/// Returns how the work fell to the ranks, on root. Collective.
+/// @throws SharedFailure(try_again) when the run stops
+Balance quantize_model(const RunContext& context, const AllocatedModel& allocated,
+                       bool hessians_kept);
 
 }  // namespace shardquant::stages

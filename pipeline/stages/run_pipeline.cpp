@@ -12,6 +12,14 @@
 
 namespace shardquant::stages {
 
+namespace {
+
+void log_balance(const RunContext& context, const Balance& balance) {
+  if (context.comm.is_root() && balance.items() > 0) context.log.line("balance", balance.text());
+}
+
+}  // namespace
+
 void run_pipeline(const RunContext& context, bool measure_only) {
   StageTimes times(context.comm);
   check_plain_numbers(context);
@@ -21,16 +29,19 @@ void run_pipeline(const RunContext& context, bool measure_only) {
   const MeasuredModel measured = measure_model(context, keep_hessians);
   times.finish("measure");
   if (measure_only) {
+    log_balance(context, measured.balance);
     report_numerics(context, measured.layers, nullptr);
     return;
   }
   const AllocatedModel allocated = allocate_bits(context, measured.measurement);
   times.finish("allocate");
-  quantize_model(context, allocated, keep_hessians);
+  const Balance quantized = quantize_model(context, allocated, keep_hessians);
   times.finish("quantize");
   const std::optional<Evaluation> evaluation = evaluate_model(context, allocated);
   times.finish("evaluate");
   write_card(context, allocated, evaluation);
+  log_balance(context, measured.balance);
+  log_balance(context, quantized);
   report_numerics(context, measured.layers, &allocated.plan);
   write_report(context, measured, allocated, evaluation, times);
 }

@@ -18,9 +18,9 @@ struct GroupWork {
   std::vector<bool> store;  ///< by group: its Hessian is to be put there where it is not
   bool sketches = false;    ///< the work needs them
   bool perplexity = false;  ///< of the model on calibration rows
-  std::function<double(const model::HessianGroup&)> cost;  ///< in operations, as work_cost.hpp
-  double later_cost = 0.0;  ///< of the stages that follow; for the time left of the job
-  GroupConsumer work;       ///< on the rank that has the group
+  std::function<GroupUnits(const model::HessianGroup&)> units;  ///< what it is made of
+  double later_cost = 0.0;  ///< operations of the stages that follow; for the time left of the job
+  GroupConsumer work;       ///< on the ranks that have a part of the group
 };
 
 /// Works all wanted groups off: first those whose Hessians are kept, dealt out over all ranks since

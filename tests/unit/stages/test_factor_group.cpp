@@ -92,9 +92,10 @@ class FactorGroup : public ::testing::Test {
     const auto backend = kernels::make_backend(kernels::DeviceKind::cpu, 1, reason);
     CalibratedGroup calibrated{packed(h), {}};
     std::vector<MeasuredLayer> records;
-    const std::vector<bool> all(model_->layout.linear_layers.size(), true);
-    measure_group(*backend, *model_, 0, calibrated, kernels::exl2_2023_options(), settings,
-                  ErrNorm::pooled, all, [&](const MeasuredLayer& record) {
+    const auto options = kernels::exl2_2023_options();
+    const GroupUnits units = measure_units(model_->layout, model_->group(0), options);
+    measure_group(*backend, *model_, 0, calibrated, options, settings, ErrNorm::pooled, units, 0,
+                  units.count(), [&](const MeasuredLayer& record) {
                     records.push_back(record);
                     return true;
                   });

@@ -24,13 +24,15 @@ model::ModelLayout layout_of(std::int64_t layers) {
 
 TEST(PlanWaves, EveryWantedGroupOnceInModuleOrderWithAnOwner) {
   const auto layout = layout_of(7);
-  const auto cost = [&](const auto& group) { return measure_cost(layout, group, 24); };
+  const auto units = [&](const auto& group) {
+    return measure_units(layout, group, kernels::exl2_2023_options());
+  };
   std::vector<bool> wanted(layout.groups.size(), true);
   wanted[3] = wanted[9] = false;
   for (const int ranks : {1, 2, 3, 5, 16}) {
     std::vector<std::int64_t> seen;
     std::int64_t block = 0;
-    for (const Wave& wave : plan_waves(layout, wanted, cost, ranks, false)) {
+    for (const Wave& wave : plan_waves(layout, wanted, units, ranks, false)) {
       EXPECT_EQ(wave.first_block, block);
       EXPECT_LE(wave.end_block - wave.first_block, ranks);
       block = wave.end_block;
@@ -49,25 +51,28 @@ TEST(PlanWaves, EveryWantedGroupOnceInModuleOrderWithAnOwner) {
 
 TEST(PlanWaves, StopsBehindTheLastWantedGroupUnlessAskedForAllBlocks) {
   const auto layout = layout_of(6);
-  const auto cost = [](const auto&) { return 1.0; };
+  const auto units = [&](const auto& group) {
+    return measure_units(layout, group, kernels::exl2_2023_options());
+  };
   std::vector<bool> wanted(layout.groups.size(), false);
   wanted[model::kGroupsPerBlock * 2] = true;
-  EXPECT_EQ(plan_waves(layout, wanted, cost, 2, false).back().end_block, 3);
-  EXPECT_EQ(plan_waves(layout, wanted, cost, 2, true).back().end_block, 7);
+  EXPECT_EQ(plan_waves(layout, wanted, units, 2, false).back().end_block, 3);
+  EXPECT_EQ(plan_waves(layout, wanted, units, 2, true).back().end_block, 7);
   wanted.assign(wanted.size(), false);
-  EXPECT_TRUE(plan_waves(layout, wanted, cost, 2, false).empty());
+  EXPECT_TRUE(plan_waves(layout, wanted, units, 2, false).empty());
 }
 
 TEST(PlanWaves, LoadsOverAllWavesAreEven) {
   const auto layout = layout_of(24);
-  const auto cost = [&](const auto& group) { return measure_cost(layout, group, 24); };
+  const auto units = [&](const auto& group) {
+    return measure_units(layout, group, kernels::exl2_2023_options());
+  };
   const std::vector<bool> wanted(layout.groups.size(), true);
   for (const int ranks : {2, 4, 8}) {
     std::vector<double> load(static_cast<std::size_t>(ranks));
-    for (const Wave& wave : plan_waves(layout, wanted, cost, ranks, false)) {
-      for (std::size_t i = 0; i < wave.groups.size(); ++i) {
-        load[static_cast<std::size_t>(wave.owners[i])] +=
-            cost(layout.groups[static_cast<std::size_t>(wave.groups[i])]);
+    for (const Wave& wave : plan_waves(layout, wanted, units, ranks, false)) {
+      for (const GroupPart& part : wave.parts) {
+        load[static_cast<std::size_t>(part.rank)] += part.cost;
       }
     }
     double sum = 0.0;

@@ -1,0 +1,102 @@
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/print_plan.hpp"
+#include "pipeline/failure.hpp"
+
+namespace shardquant::commands {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// A job for a model that is planned without one: what a first run would take.
+constexpr const char* kDefaultJob =
+    "version: 1\n"
+    "model: {path: .}\n"
+    "calibration: {tokens: calibration.i32, rows: 128, length: 2048}\n"
+    "output: {dir: out}\n"
+    "work: {dir: work}\n";
+
+bool is_job_file(const std::string& target) {
+  return target.ends_with(".yaml") || target.ends_with(".yml");
+}
+
+config::RunConfig read_job(const PlanArguments& arguments) {
+  if (is_job_file(arguments.target)) {
+    return config::read_run_config(arguments.target, arguments.overrides);
+  }
+  return config::parse_run_config(kDefaultJob, "plan", fs::current_path(), arguments.overrides);
+}
+
+// From config.json alone: a folder needs no weights for it.
+model::ModelDescription read_description(const PlanArguments& arguments,
+                                         const config::RunConfig& job) {
+  const bool is_file = !arguments.config_file.empty();
+  if (is_file) {
+    std::ifstream file(arguments.config_file, std::ios::binary);
+    if (!file) fail(ExitCode::no_input, "{}: no such file", arguments.config_file);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    return model::parse_model_description(text, arguments.config_file);
+  }
+  const fs::path folder =
+      is_job_file(arguments.target) ? job.model.path : fs::path(arguments.target);
+  return model::read_model_description(formats::ModelDirectory(folder));
+}
+
+std::int64_t bytes_of_weight(const model::ModelDescription& description) {
+  return description.torch_dtype == "float32" ? 4 : 2;
+}
+
+void refuse_what_does_not_fit(const std::vector<stages::JobPlan>& plans) {
+  for (const stages::JobPlan& plan : plans) {
+    if (plan.complaints.empty()) return;
+  }
+  const stages::JobPlan& last = plans.back();
+  fail(ExitCode::config, "the job does not fit: {} rank(s): {}", last.ranks,
+       last.complaints.front());
+}
+
+}  // namespace
+
+void plan_job(const PlanArguments& arguments) {
+  if (arguments.target.empty() == arguments.config_file.empty()) {
+    fail(ExitCode::usage, "plan wants a job file, a model folder, or --config config.json");
+  }
+  const config::RunConfig job = read_job(arguments);
+  const config::MachineProfile profile = config::find_machine_profile(arguments.machine);
+  const model::ModelDescription description = read_description(arguments, job);
+  const model::ModelLayout layout = model::lay_out_model(description);
+  model::require_quantizable(description, layout);
+  const stages::JobPlanInput input{description,
+                                   layout,
+                                   job,
+                                   profile,
+                                   kernels::exl2_2023_options(),
+                                   bytes_of_weight(description),
+                                   job.quantize.hessians != "recompute"};
+  std::vector<stages::JobPlan> plans;
+  for (const int ranks : arguments.ranks) plans.push_back(stages::plan_job(input, ranks));
+
+  if (arguments.sbatch) {
+    refuse_what_does_not_fit({plans.front()});
+    const std::string file = is_job_file(arguments.target) ? arguments.target : "job.yaml";
+    std::fputs(plan_sbatch(plans.front(), profile, job.device.threads, file).c_str(), stdout);
+    return;
+  }
+  if (arguments.json) {
+    std::fputs(plan_json(input, plans).c_str(), stdout);
+  } else {
+    std::fputs(plan_heading(input).c_str(), stdout);
+    for (const stages::JobPlan& plan : plans) {
+      std::fputs(plan_text(plan, profile).c_str(), stdout);
+    }
+  }
+  std::fflush(stdout);
+  refuse_what_does_not_fit(plans);
+}
+
+}  // namespace shardquant::commands
