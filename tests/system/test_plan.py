@@ -95,7 +95,7 @@ def check_large():
 
 
 def check_configs():
-    for path in sorted((SHARED / "configs").glob("*.json")):
+    for path in sorted((SHARED / "data" / "configs").glob("*.json")):
         result = run("plan", "--config", path, "--ranks", ",".join(map(str, RANKS)))
         first = (result.stdout.splitlines() or result.stderr.splitlines())[0]
         print(f"{path.name}: exit {result.returncode}: {first[:110]}")
