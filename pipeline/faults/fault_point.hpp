@@ -17,7 +17,7 @@ enum class Point {
   work_opened,           ///< the locks are held and the work folder prepared
   slice_forwarded,       ///< item: a block; after every round of slices
   block_forwarded,       ///< item: a block
-  layer_started,         ///< item: a layer that is about to be measured
+  layer_started,         ///< item: a layer that is about to be measured, and options of it
   layer_measured,        ///< item: a layer whose record is not yet written
   layer_quantizing,      ///< item: a layer that is about to be quantized
   layer_written,         ///< item: a layer whose tensors are in the shard, its record not yet

@@ -168,7 +168,7 @@ bool measure_group(kernels::Backend& backend, const SourceModel& model, std::int
   const std::vector<LayerOptions> pieces = layer_options(units, first, end);
   for (std::size_t p = 0; p < pieces.size(); ++p) {
     const std::string& key = model.layer(pieces[p].layer).key;
-    faults::reach(faults::Point::layer_started, key);
+    faults::reach(faults::Point::layer_started, key + ' ' + options_text(pieces[p].options));
     const auto cuts = cuts_of(options, pieces[p].options, inputs);
     const kernels::Matrix weight =
         backend.permuted_transpose(read_weight(model, pieces[p].layer).tensor(), factor.perm);

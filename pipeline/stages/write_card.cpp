@@ -22,6 +22,19 @@ std::string name_of(const fs::path& path) {
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
+// The model's name by its folder. In a cache of the Hugging Face hub that is
+// models--OWNER--NAME/snapshots/REVISION.
+std::string model_name(const fs::path& folder) {
+  const fs::path plain = folder.has_filename() ? folder : folder.parent_path();
+  const fs::path snapshots = plain.parent_path();
+  const std::string repository = snapshots.parent_path().filename().string();
+  constexpr std::string_view kMark = "models--";
+  if (snapshots.filename() != "snapshots" || !repository.starts_with(kMark)) return name_of(plain);
+  std::string name = repository.substr(kMark.size());
+  if (const auto at = name.find("--"); at != std::string::npos) name.replace(at, 2, "/");
+  return name;
+}
+
 std::string calibration_name(const config::RunConfig::Calibration& calibration) {
   if (!calibration.text.empty()) return name_of(calibration.text);
   if (calibration.sources.size() == 1) return name_of(calibration.sources.front().path);
@@ -65,7 +78,7 @@ std::string written_hash(const RunContext& context, const std::string& fingerpri
 report::ModelCard card_of_model(const fs::path& source,
                                 const model::ModelDescription& description) {
   report::ModelCard card;
-  card.model = name_of(source);
+  card.model = model_name(source);
   card.family = model::family_name(description.family);
   card.parameters = description.block_parameters();
   card.exl2_version = formats::kExl2Version;

@@ -128,6 +128,17 @@ class Job:
                     counts[item] = counts.get(item, 0) + 1
         return counts
 
+    def measured_again(self):
+        """How many layers had an option measured more than once, over all runs of this job."""
+        seen, again = set(), set()
+        for item, count in self.started().items():
+            layer, options = item.rsplit(" ", 1)
+            for option in options.split(","):
+                if count > 1 or (layer, option) in seen:
+                    again.add(layer)
+                seen.add((layer, option))
+        return len(again)
+
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -8,10 +8,6 @@ RANKS = 2
 single_kills, repeated_runs, kills_of_each = (int(a) for a in OWN_ARGUMENTS)
 
 
-def layers_done_twice(job):
-    return sum(count - 1 for count in job.started().values())
-
-
 def run_killed(job, times, rng, span):
     """Kills the job `times` times, begun again each time, then lets it end; the kills that hit."""
     hits = 0
@@ -29,7 +25,7 @@ def check(job, want, hits):
         die(f"{job.folder}: other bytes after {hits} kills")
     if job.temporaries():
         die(f"{job.folder}: left behind: {job.temporaries()}")
-    twice = layers_done_twice(job)
+    twice = job.measured_again()
     if twice > hits * RANKS:
         die(f"{job.folder}: {twice} layers measured again after {hits} kills")
     return twice

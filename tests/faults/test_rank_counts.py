@@ -31,7 +31,7 @@ with Lab() as lab:
         job.must_finish(second)
         if job.sum() != want:
             die(f"other bytes: stopped on {first} ranks, gone on with on {second}")
-        twice = sum(c - 1 for c in job.started().values())
+        twice = job.measured_again()
         if code == TRY_AGAIN and twice:
             die(f"{twice} layers measured again after an orderly stop")
         job.remove()

@@ -91,7 +91,7 @@ with Lab() as lab:
             job.must_finish(1 + i % 4)
             if job.sum() != want:
                 die(f"{way}: other bytes")
-            if way != "term" and sum(c - 1 for c in job.started().values()):
+            if way != "term" and job.measured_again():
                 die(f"{way}: layers measured again")
         job.remove()
     print(f"{times} of {times} signalled jobs of {RANKS} ranks ended with 75 and one message, "
