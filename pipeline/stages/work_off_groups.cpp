@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "pipeline/comm/assign_work.hpp"
-#include "pipeline/failure.hpp"
 #include "pipeline/report/progress.hpp"
 #include "pipeline/stages/group_state.hpp"
+#include "pipeline/stages/wave_progress.hpp"
 #include "pipeline/stages/work_cost.hpp"
 
 namespace shardquant::stages {
@@ -35,73 +35,35 @@ double total_cost(const std::vector<Item>& items) {
   return total;
 }
 
-// `later_cost` is that of all ranks, the items' may be this rank's alone.
-void start_progress(std::optional<report::Progress>& progress, const RunContext& context,
-                    const std::string& stage, const std::vector<Item>& items, double cost,
-                    double later_cost) {
-  if (!context.comm.is_root() || items.empty()) return;
-  progress.emplace(context.log, stage, std::ssize(items), cost);
-  progress->set_later_cost(later_cost);
+double forward_cost_of(const RunContext& context, std::int64_t block) {
+  if (block >= context.model.description.layers) return 0.0;
+  return forward_cost(context.model.layout, block, context.slices.rows * context.slices.length);
 }
 
-std::string checkpoint_note(const RunContext& context) {
-  const std::optional<double> age = context.control.checkpoint_age();
-  return age ? fmt::format("ckpt {} ago", report::clock_text(*age)) : "no ckpt yet";
+// Of all waves that lead through these groups.
+double cost_with_forward(const RunContext& context, const std::vector<Item>& items) {
+  double cost = total_cost(items);
+  if (items.empty()) return cost;
+  const std::int64_t last = context.model.group(items.back().group).block;
+  for (std::int64_t block = context.model.group(items.front().group).block; block <= last;
+       ++block) {
+    cost += forward_cost_of(context, block);
+  }
+  return cost;
 }
 
-// Root's view of the waves: its own part of one stands for the whole, since groups are dealt out by
-// cost. The forward pass is counted with the wave that it leads through.
-class WaveProgress {
- public:
-  WaveProgress(const RunContext& context, const GroupWork& work, const std::vector<Item>& items)
-      : context_(context), work_(work) {
-    if (!context.comm.is_root() || items.empty()) return;
-    double cost = total_cost(items);
-    const std::int64_t first = context.model.group(items.front().group).block;
-    const std::int64_t last = context.model.group(items.back().group).block;
-    for (std::int64_t block = first; block <= last; ++block) cost += forward_cost_of(block);
-    start_progress(progress_, context, work.stage, items, cost, work.later_cost);
+WaveCost cost_of_wave(const RunContext& context, const GroupWork& work, const Wave& wave) {
+  WaveCost cost;
+  for (std::int64_t block = wave.first_block; block < wave.end_block; ++block) {
+    cost.forward += forward_cost_of(context, block);
   }
-
-  void begin(const Wave& wave) {
-    own_cost_ = own_done_ = groups_cost_ = forward_cost_ = 0.0;
-    for (std::int64_t block = wave.first_block; block < wave.end_block; ++block) {
-      forward_cost_ += forward_cost_of(block);
-    }
-    for (std::size_t i = 0; i < wave.groups.size(); ++i) {
-      const double cost = work_.cost(context_.model.group(wave.groups[i]));
-      groups_cost_ += cost;
-      if (wave.owners[i] == context_.comm.rank()) own_cost_ += cost;
-    }
+  for (std::size_t i = 0; i < wave.groups.size(); ++i) {
+    const double of_group = work.cost(context.model.group(wave.groups[i]));
+    cost.groups += of_group;
+    if (wave.owners[i] == context.comm.rank()) cost.own += of_group;
   }
-
-  void own_group_done(const model::HessianGroup& group) {
-    if (!progress_ || own_cost_ <= 0.0) return;
-    own_done_ += work_.cost(group);
-    progress_->begin_items(forward_cost_ + groups_cost_ * own_done_ / own_cost_,
-                           checkpoint_note(context_));
-  }
-
-  void end(const Wave& wave) {
-    if (!progress_ || wave.groups.empty()) return;
-    progress_->complete(std::ssize(wave.groups), forward_cost_ + groups_cost_,
-                        checkpoint_note(context_));
-  }
-
- private:
-  double forward_cost_of(std::int64_t block) const {
-    if (block >= context_.model.description.layers) return 0.0;
-    return forward_cost(context_.model.layout, block,
-                        context_.slices.rows * context_.slices.length);
-  }
-
-  const RunContext& context_;
-  const GroupWork& work_;
-  std::optional<report::Progress> progress_;
-  double own_cost_ = 0.0, own_done_ = 0.0;  // of the wave's groups, this rank's
-  double groups_cost_ = 0.0;                // all ranks'
-  double forward_cost_ = 0.0;
-};
+  return cost;
+}
 
 // Those of the items that fall to this rank.
 std::vector<Item> own_items(const comm::Communicator& comm, const std::vector<Item>& items) {
@@ -120,11 +82,13 @@ void work_off_kept(const RunContext& context, const GroupWork& work,
                    const std::vector<Item>& items) {
   if (items.empty()) return;
   const std::vector<Item> own = own_items(context.comm, items);
-  std::optional<report::Progress> progress;
   const double cost = total_cost(own);
-  // This rank works at its own share, and so it does at what follows.
-  const double share = cost / total_cost(items);
-  start_progress(progress, context, work.stage, own, cost, work.later_cost * share);
+  std::optional<report::Progress> progress;
+  if (context.comm.is_root() && !own.empty()) {
+    progress.emplace(context.log, work.stage, std::ssize(own), cost);
+    // This rank works at its own share, and so it does at what follows.
+    progress->set_later_cost(work.later_cost * cost / total_cost(items));
+  }
   comm::on_all(context.comm, [&] {
     for (const Item& item : own) {
       if (context.control.should_stop()) return;
@@ -150,20 +114,21 @@ std::optional<double> work_off_groups(const RunContext& context, const GroupWork
 
   const auto items = items_where(context, work, from_forward);
   if (items.empty() && !work.perplexity) return std::nullopt;
-  WaveProgress progress(context, work, items);
+  WaveProgress progress(context, work.stage, std::ssize(items), cost_with_forward(context, items),
+                        work.later_cost);
   CalibrationRequest request;
   request.wanted = from_forward;
   request.keep_hessians = std::find(work.store.begin(), work.store.end(), true) != work.store.end();
   request.sketches = work.sketches;
   request.perplexity = work.perplexity;
   request.cost = work.cost;
-  request.wave_begun = [&](const Wave& wave) { progress.begin(wave); };
-  request.wave_done = [&](const Wave& wave) { progress.end(wave); };
+  request.wave_begun = [&](const Wave& wave) { progress.begin(cost_of_wave(context, work, wave)); };
+  request.wave_done = [&](const Wave& wave) { progress.end(std::ssize(wave.groups)); };
   return calibrate(
       context, request, [&](const model::HessianGroup& group, const CalibratedGroup& calibrated) {
         const bool done =
             !work.wanted[static_cast<std::size_t>(group.index)] || work.work(group, calibrated);
-        if (done) progress.own_group_done(group);
+        if (done) progress.own_done(work.cost(group));
         return done;
       });
 }
