@@ -5,6 +5,7 @@
 #include "pipeline/report/progress.hpp"
 #include "pipeline/stages/deal_groups.hpp"
 #include "pipeline/stages/group_state.hpp"
+#include "pipeline/stages/wave_progress.hpp"
 #include "pipeline/stages/work_cost.hpp"
 
 namespace shardquant::stages {
@@ -20,77 +21,42 @@ std::vector<GroupUnits> units_where(const RunContext& context, const GroupWork& 
   return units;
 }
 
-double cost_of(const GroupUnits& units) {
-  return operations_of(units.work(0, units.count()));
+double total_cost(const std::vector<GroupUnits>& groups) {
+  double total = 0.0;
+  for (const GroupUnits& units : groups) total += operations_of(units.work(0, units.count()));
+  return total;
 }
 
-// `later_cost` is that of all ranks, `cost` may be this rank's alone.
-void start_progress(std::optional<report::Progress>& progress, const RunContext& context,
-                    const std::string& stage, std::int64_t items, double cost, double later_cost) {
-  if (!context.comm.is_root() || items == 0) return;
-  progress.emplace(context.log, stage, items, cost);
-  progress->set_later_cost(later_cost);
+double forward_cost_of(const RunContext& context, std::int64_t block) {
+  if (block >= context.model.description.layers) return 0.0;
+  const std::int64_t length = context.slices.length;
+  return operations_of(block_work(context.model.description, context.model.layout, block,
+                                  context.slices.rows * length, length));
 }
 
-std::string checkpoint_note(const RunContext& context) {
-  const std::optional<double> age = context.control.checkpoint_age();
-  return age ? fmt::format("ckpt {} ago", report::clock_text(*age)) : "no ckpt yet";
+// Of all waves that lead through these groups.
+double cost_with_forward(const RunContext& context, const std::vector<GroupUnits>& groups) {
+  double cost = total_cost(groups);
+  if (groups.empty()) return cost;
+  const std::int64_t last = context.model.group(groups.back().group).block;
+  for (std::int64_t block = context.model.group(groups.front().group).block; block <= last;
+       ++block) {
+    cost += forward_cost_of(context, block);
+  }
+  return cost;
 }
 
-// Root's view of the waves: its own parts of one stand for the whole, since groups are dealt out by
-// cost. The forward pass is counted with the wave that it leads through.
-class WaveProgress {
- public:
-  WaveProgress(const RunContext& context, const GroupWork& work,
-               const std::vector<GroupUnits>& groups)
-      : context_(context) {
-    if (!context.comm.is_root() || groups.empty()) return;
-    double cost = 0.0;
-    for (const GroupUnits& units : groups) cost += cost_of(units);
-    const std::int64_t first = context.model.group(groups.front().group).block;
-    const std::int64_t last = context.model.group(groups.back().group).block;
-    for (std::int64_t block = first; block <= last; ++block) cost += forward_cost_of(block);
-    start_progress(progress_, context, work.stage, std::ssize(groups), cost, work.later_cost);
+WaveCost cost_of_wave(const RunContext& context, const Wave& wave) {
+  WaveCost cost;
+  for (std::int64_t block = wave.first_block; block < wave.end_block; ++block) {
+    cost.forward += forward_cost_of(context, block);
   }
-
-  void begin(const Wave& wave) {
-    own_cost_ = own_done_ = groups_cost_ = forward_cost_ = 0.0;
-    for (std::int64_t block = wave.first_block; block < wave.end_block; ++block) {
-      forward_cost_ += forward_cost_of(block);
-    }
-    for (const GroupPart& part : wave.parts) {
-      groups_cost_ += part.cost;
-      if (part.rank == context_.comm.rank()) own_cost_ += part.cost;
-    }
+  for (const GroupPart& part : wave.parts) {
+    cost.groups += part.cost;
+    if (part.rank == context.comm.rank()) cost.own += part.cost;
   }
-
-  void own_part_done(const GroupPart& part) {
-    if (!progress_ || own_cost_ <= 0.0) return;
-    own_done_ += part.cost;
-    progress_->begin_items(forward_cost_ + groups_cost_ * own_done_ / own_cost_,
-                           checkpoint_note(context_));
-  }
-
-  void end(const Wave& wave) {
-    if (!progress_ || wave.groups.empty()) return;
-    progress_->complete(std::ssize(wave.groups), forward_cost_ + groups_cost_,
-                        checkpoint_note(context_));
-  }
-
- private:
-  double forward_cost_of(std::int64_t block) const {
-    if (block >= context_.model.description.layers) return 0.0;
-    return operations_of(block_work(context_.model.description, context_.model.layout, block,
-                                    context_.slices.rows * context_.slices.length,
-                                    context_.slices.length));
-  }
-
-  const RunContext& context_;
-  std::optional<report::Progress> progress_;
-  double own_cost_ = 0.0, own_done_ = 0.0;  // of the wave's parts, this rank's
-  double groups_cost_ = 0.0;                // all ranks'
-  double forward_cost_ = 0.0;
-};
+  return cost;
+}
 
 // Those of the parts that fall to this rank.
 std::vector<GroupPart> own_parts(const comm::Communicator& comm,
@@ -107,11 +73,12 @@ void work_off_kept(const RunContext& context, const GroupWork& work,
   double cost = 0.0;
   for (const GroupPart& part : own) cost += part.cost;
   std::optional<report::Progress> progress;
-  double all = 0.0;
-  for (const GroupUnits& units : groups) all += cost_of(units);
-  // This rank works at its own share, and so it does at what follows.
-  start_progress(progress, context, work.stage, std::ssize(own), cost,
-                 all > 0.0 ? work.later_cost * cost / all : 0.0);
+  if (context.comm.is_root() && !own.empty()) {
+    progress.emplace(context.log, work.stage, std::ssize(own), cost);
+    // This rank works at its own share, and so it does at what follows.
+    const double all = total_cost(groups);
+    progress->set_later_cost(all > 0.0 ? work.later_cost * cost / all : 0.0);
+  }
   comm::on_all(context.comm, [&] {
     for (const GroupPart& part : own) {
       if (context.control.should_stop()) return;
@@ -135,21 +102,22 @@ std::optional<double> work_off_groups(const RunContext& context, const GroupWork
   }
   work_off_kept(context, work, units_where(context, work, from_file));
 
-  const auto groups_left = units_where(context, work, from_forward);
-  if (groups_left.empty() && !work.perplexity) return std::nullopt;
-  WaveProgress progress(context, work, groups_left);
+  const auto left = units_where(context, work, from_forward);
+  if (left.empty() && !work.perplexity) return std::nullopt;
+  WaveProgress progress(context, work.stage, std::ssize(left), cost_with_forward(context, left),
+                        work.later_cost);
   CalibrationRequest request;
   request.wanted = from_forward;
   request.keep_hessians = std::find(work.store.begin(), work.store.end(), true) != work.store.end();
   request.sketches = work.sketches;
   request.perplexity = work.perplexity;
   request.units = work.units;
-  request.wave_begun = [&](const Wave& wave) { progress.begin(wave); };
-  request.wave_done = [&](const Wave& wave) { progress.end(wave); };
+  request.wave_begun = [&](const Wave& wave) { progress.begin(cost_of_wave(context, wave)); };
+  request.wave_done = [&](const Wave& wave) { progress.end(std::ssize(wave.groups)); };
   return calibrate(context, request, [&](const GroupPart& part, const CalibratedGroup& calibrated) {
     const bool done =
         !work.wanted[static_cast<std::size_t>(part.group)] || work.work(part, calibrated);
-    if (done) progress.own_part_done(part);
+    if (done) progress.own_done(part.cost);
     return done;
   });
 }

@@ -146,8 +146,6 @@ def main():
         work = run_job(Path(name))
         report = json.loads((work / "report.json").read_text())
         page = work / "report.html"
-        # As hostile as it gets: what a folder's name cannot hold.
-        hostile = json.loads((work / "report.json").read_text())
         with Browser(program) as browser:
             for width in (1280, 400):
                 for scheme in ("light", "dark"):
@@ -168,12 +166,12 @@ def main():
             title = browser.evaluate("document.title")
             check(title.startswith("a<b>&<") and "taken" in title and "bits per weight" in title, f"title: {title}")
             text = browser.evaluate("document.getElementById('settings').textContent")
-            check(text == hostile["settings"], "the settings are not those of report.json")
+            check(text == report["settings"], "the settings are not those of report.json")
             other = [url for url in browser.requests if not url.startswith(("file:", "data:"))]
             check(len(browser.requests) == 4 and not other, f"requests: {browser.requests}")
             check(not browser.complaints, f"complaints: {browser.complaints}")
-        print(f"{count} plotted values are those of report.json; {len(browser.requests)} requests for 4 openings, none of a "
-              "network; no complaint")
+        print(f"{count} plotted values are those of report.json; {len(browser.requests)} requests for 4 openings, none "
+              "of a network; no complaint")
 
 
 main()
