@@ -6,6 +6,7 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/formats/rewrite_config.hpp"
+#include "pipeline/formats/shard_file.hpp"
 #include "pipeline/stages/layer_state.hpp"
 
 namespace shardquant::stages {
@@ -101,7 +102,8 @@ void write_card(const RunContext& context, const AllocatedModel& allocated,
         return;
       }
     }
-    checkpoint::write_durably(path, text);
+    // By way of the partial name of all files of the folder, which a run that goes on uses again.
+    formats::write_file(path, text, formats::Overwrite::yes);
     checkpoint::StateFileWriter record(context.work.quantized(kName), kKind, fingerprint);
     record.add_text("hash", hash);
     record.commit();
