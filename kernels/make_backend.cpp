@@ -22,6 +22,8 @@ std::filesystem::path module_file() {
   return program.parent_path() / "libshardquant_cuda.so";
 }
 
+bool module_loaded = false;
+
 // The module stays loaded: CUDA's own libraries do not take being unloaded well.
 const cuda::CudaModule& load_module() {
   const std::filesystem::path file = module_file();
@@ -34,6 +36,7 @@ const cuda::CudaModule& load_module() {
   if (library == nullptr) {
     throw BackendUnavailable(std::string("CUDA back end cannot be loaded: ") + dlerror());
   }
+  module_loaded = true;
   const auto entry =
       reinterpret_cast<decltype(&shardquant_cuda_module)>(dlsym(library, cuda::kCudaModuleSymbol));
   if (entry == nullptr || entry()->interface_version != cuda::kCudaInterfaceVersion) {
@@ -76,6 +79,10 @@ std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, std::string&
     }
   }
   return std::make_unique<CpuBackend>(threads);
+}
+
+bool cuda_module_is_loaded() {
+  return module_loaded;
 }
 
 bool make_transport_id(TransportId& id, std::string& reason) {

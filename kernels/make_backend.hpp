@@ -18,4 +18,7 @@ enum class DeviceKind { automatic, cpu, cuda };
 std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, std::string& reason,
                                       int local_rank = 0);
 
+/// Whether make_backend has loaded the CUDA library, usable or not: it takes host memory.
+bool cuda_module_is_loaded();
+
 }  // namespace shardquant::kernels

@@ -132,10 +132,14 @@ std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfi
 
 stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::SourceModel& model,
                              int ranks) {
-  return stages::plan_memory(model.description, model.layout, slices_of(config), ranks,
-                             static_cast<int>(config.device.threads),
-                             config.measure.err_norm == "row_mean",
-                             stages::most_evaluation_rows(config));
+  stages::MemoryPlan plan = stages::plan_memory(model.description, model.layout, slices_of(config),
+                                                ranks, static_cast<int>(config.device.threads),
+                                                config.measure.err_norm == "row_mean",
+                                                stages::most_evaluation_rows(config));
+  if (kernels::cuda_module_is_loaded()) {
+    plan.terms.push_back({"libraries of CUDA", stages::kCudaLibraryBytes, false});
+  }
+  return plan;
 }
 
 void report_start(const stages::RunContext& context, const stages::MemoryPlan& memory,

@@ -24,6 +24,10 @@ struct MemoryPlan {
   std::int64_t device_bytes() const;
 };
 
+/// Host memory of a loaded CUDA module and of the toolkit's libraries that come with it, without a
+/// device in use (182 MiB measured with CUDA 13.0).
+constexpr std::int64_t kCudaLibraryBytes = std::int64_t{224} << 20;
+
 /// Bound for a run on the CPU back end. threads: of one rank. sketches: err_norm row_mean.
 /// evaluation_rows: of the slices' length, at most. Pure.
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
