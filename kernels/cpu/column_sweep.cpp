@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "kernels/api/half_types.hpp"
+#include "kernels/api/shrink_factors.hpp"
 #include "kernels/cpu/scale_tables.hpp"
 
 namespace shardquant::kernels {

@@ -17,17 +17,6 @@ int scale_code(float maximum, float smax, int bits) {
   return static_cast<int>(std::clamp(std::nearbyint(root), 1.0f, 16.0f)) - 1;
 }
 
-std::vector<float> shrink_factors(const QuantizerSettings& settings) {
-  const auto low = static_cast<float>(settings.shrink_low);
-  const auto high = static_cast<float>(settings.shrink_high);
-  std::vector<float> factors;
-  for (int j = 0; j <= settings.shrink_steps; ++j) {
-    const float part = static_cast<float>(j) / static_cast<float>(settings.shrink_steps);
-    factors.push_back(high * part + low * (1.0f - part));
-  }
-  return factors;
-}
-
 GroupScales group_scales(float smax, ScaleRounding rounding) {
   GroupScales scales;
   const float stored_unit = round_to_half(round_to_half(smax) * (1.0f / 256.0f));

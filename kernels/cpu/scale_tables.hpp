@@ -24,9 +24,6 @@ int scale_code(float maximum, float smax, int bits);
 /// base scale of a column before its code: (maximum + 1e-12) / ((2^bits - 1) / 2).
 float base_scale(float maximum, int bits);
 
-/// p_j = low (1 - j/steps) + high (j/steps), j = 0..steps, in fp32.
-std::vector<float> shrink_factors(const QuantizerSettings& settings);
-
 /// Scales by code for a stored smax.
 /// reader: S = fp16(fp16(c^2) fp16(fp16(smax) / 256)) (exl2-format.md section 6);
 /// exl2_2023: (c/16)^2 smax, its fp16 rounding as value.

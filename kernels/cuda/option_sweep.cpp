@@ -4,6 +4,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "kernels/api/shrink_factors.hpp"
 #include "kernels/cuda/cuda_check.hpp"
 #include "kernels/cuda/launchers.hpp"
 #include "kernels/cuda/matrix_products.hpp"
@@ -11,18 +12,6 @@
 namespace shardquant::kernels::cuda {
 
 namespace {
-
-// p_j = low (1 - j/steps) + high (j/steps), in fp32 as the reference has them.
-std::vector<float> shrink_factors(const QuantizerSettings& settings) {
-  const auto low = static_cast<float>(settings.shrink_low);
-  const auto high = static_cast<float>(settings.shrink_high);
-  std::vector<float> factors;
-  for (int j = 0; j <= settings.shrink_steps; ++j) {
-    const float part = static_cast<float>(j) / static_cast<float>(settings.shrink_steps);
-    factors.push_back(high * part + low * (1.0f - part));
-  }
-  return factors;
-}
 
 void check_groups(const std::vector<RowGroup>& groups) {
   for (const RowGroup& group : groups) {

@@ -14,20 +14,9 @@ namespace shardquant::kernels::cuda {
 
 namespace {
 
-bool comes_before(const RowGroup& a, const RowGroup& b) {
-  if (a.rows != b.rows) return a.rows < b.rows;
-  return a.bits < b.bits;
-}
-
-// Distinct options, those that share the longest beginnings side by side: what does not fit in
-// memory at once then still shares most of them.
+// In an order in which what does not fit in memory at once still shares most of its beginnings.
 std::vector<std::size_t> distinct_options(std::span<const std::vector<RowGroup>> options) {
-  std::vector<std::size_t> order(options.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::lexicographical_compare(options[a].begin(), options[a].end(), options[b].begin(),
-                                        options[b].end(), comes_before);
-  });
+  std::vector<std::size_t> order = sharing_order(options);
   const auto same = [&](std::size_t a, std::size_t b) { return options[a] == options[b]; };
   order.erase(std::unique(order.begin(), order.end(), same), order.end());
   return order;
