@@ -16,8 +16,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path folder_of(const fs::path& path) {
-  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+void write_all(const Descriptor& file, const fs::path& path, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(file.get(), text.data(), text.size());
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      fail(ExitCode::io_error, "{}: cannot be written: {}", path.string(), std::strerror(errno));
+    }
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
 }
 
 }  // namespace
@@ -32,23 +39,16 @@ bool Descriptor::close() {
   return value < 0 || ::close(value) == 0 || errno == EINTR;
 }
 
-void write_all(const Descriptor& file, const fs::path& path, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(file.get(), text.data(), text.size());
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      fail(ExitCode::io_error, "{}: cannot be written: {}", path.string(), std::strerror(errno));
-    }
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
-}
-
 int flush_descriptor(int descriptor) {
   int result = 0;
   do {
     result = ::fsync(descriptor);
   } while (result != 0 && errno == EINTR);
   return result;
+}
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
 fs::path temporary_path(const fs::path& path) {

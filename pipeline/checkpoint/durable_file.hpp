@@ -24,11 +24,11 @@ class Descriptor {
   int value_;
 };
 
-/// Writes all of `text` to an open file. @throws Failure(io_error)
-void write_all(const Descriptor& file, const std::filesystem::path& path, std::string_view text);
-
 /// fsync, begun again where a signal interrupts it; what it returns otherwise, with errno set.
 int flush_descriptor(int descriptor);
+
+/// The folder in which `path` is a name: "." where it has none.
+std::filesystem::path folder_of(const std::filesystem::path& path);
 
 /// PATH.tmp.PID: the name under which this process writes what will become `path`.
 std::filesystem::path temporary_path(const std::filesystem::path& path);

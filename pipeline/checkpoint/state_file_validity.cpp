@@ -65,7 +65,7 @@ fs::path set_aside_damaged(const fs::path& path) {
     const fs::path target = path.string() + ending;
     const int error = rename_to_free_name(path, target);
     if (error == 0) {
-      sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+      sync_folder(folder_of(path));
       return target;
     }
     if (error != EEXIST) fail_reading(path, error);

@@ -89,7 +89,7 @@ WorkFolder WorkFolder::create(const fs::path& path) {
   create_folder(path);
   for (const char* part : kParts) create_folder(path / part);
   sync_folder(path);
-  sync_folder(path / "..");
+  sync_folder(folder_of(path));
   return WorkFolder(path);
 }
 

@@ -1,23 +1,16 @@
 #include "pipeline/stages/stage_times.hpp"
 
 #include <algorithm>
-#include <chrono>
+
+#include "pipeline/control/steady_seconds.hpp"
 
 namespace shardquant::stages {
 
-namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
-
 StageTimes::StageTimes(const comm::Communicator& comm)
-    : comm_(comm), begin_(now()), waited_(comm.waited_seconds()) {}
+    : comm_(comm), begin_(control::steady_seconds()), waited_(comm.waited_seconds()) {}
 
 void StageTimes::finish(std::string stage) {
-  const double end = now();
+  const double end = control::steady_seconds();
   const double waited = comm_.waited_seconds();
   names_.push_back(std::move(stage));
   seconds_.push_back(end - begin_);
