@@ -38,8 +38,10 @@ std::int64_t still_to_write(std::int64_t bytes, const std::filesystem::path& fol
 }
 
 std::vector<DiskNeed> disk_needs(const OpenedJob& job, LastStage last) {
+  // `auto` keeps Hessians only where there is room for them.
+  const bool keeps_hessians = job.config.quantize.hessians == "keep";
   const stages::DiskPlan plan =
-      stages::plan_disk(job.model.description, job.model.layout, job.config);
+      stages::plan_disk(job.model.description, job.model.layout, job.config, keeps_hessians);
   const checkpoint::WorkFolder work(job.config.work.dir);
   const std::int64_t state = still_to_write(plan.hessians, work.hessian("any").parent_path()) +
                              still_to_write(plan.hidden_states, work.hidden_states());

@@ -37,10 +37,10 @@ std::int64_t output_bytes(const model::ModelLayout& layout, const config::RunCon
 }  // namespace
 
 DiskPlan plan_disk(const model::ModelDescription& description, const model::ModelLayout& layout,
-                   const config::RunConfig& config) {
+                   const config::RunConfig& config, bool keep_hessians) {
   constexpr std::int64_t kGenerations = 3;
   DiskPlan plan;
-  if (config.quantize.hessians == "keep") {
+  if (keep_hessians) {
     for (const model::HessianGroup& group : layout.groups) {
       plan.hessians += PackedHessian::bytes(group.inputs);
     }

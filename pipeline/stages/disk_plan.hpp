@@ -15,10 +15,10 @@ struct DiskPlan {
   std::int64_t output = 0;         ///< the folder of the quantized model
 };
 
-/// From shapes and the job alone, pure. Not counted: small files (measurements, records, logs), and
-/// Hessians that are kept only where there is room for them (quantize.hessians: auto).
+/// From shapes and the job alone, pure. Not counted: small files (measurements, records, logs).
+/// keep_hessians: of all groups, from measuring to quantizing.
 DiskPlan plan_disk(const model::ModelDescription& description, const model::ModelLayout& layout,
-                   const config::RunConfig& config);
+                   const config::RunConfig& config, bool keep_hessians);
 
 /// Bytes of all files under a folder; 0 where there is none. What cannot be read is left out.
 std::int64_t bytes_in(const std::filesystem::path& folder);

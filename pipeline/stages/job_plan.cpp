@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "pipeline/stages/deal_groups.hpp"
+#include "pipeline/stages/disk_plan.hpp"
 #include "pipeline/stages/judge_memory.hpp"
 #include "pipeline/stages/packed_hessian.hpp"
 #include "pipeline/stages/plan_waves.hpp"
@@ -20,7 +21,6 @@ namespace shardquant::stages {
 namespace {
 
 constexpr double kGiga = 1e9;
-constexpr std::int64_t kFloat = 4;
 
 double largest(const std::vector<double>& values) {
   return values.empty() ? 0.0 : *std::max_element(values.begin(), values.end());
@@ -212,10 +212,7 @@ void JobPlanner::plan_measuring() {
       }
     }
     measure.moving_s += write_seconds(largest(written));
-    plan_.work_folder_bytes += measure.write_bytes;
   }
-  const std::int64_t hidden = slices_.rows * slices_.length * in_.description.hidden_size * kFloat;
-  plan_.work_folder_bytes += 2 * hidden;  // two generations
   plan_.stages.push_back(std::move(calibrate));
   plan_.stages.push_back(std::move(measure));
 }
@@ -261,15 +258,11 @@ void JobPlanner::plan_quantizing() {
 }
 
 void JobPlanner::plan_writing() {
-  const double bits = in_.config.allocate.bpw;
-  const auto& head = in_.layout.head();
+  const DiskPlan disk = plan_disk(in_.description, in_.layout, in_.config, in_.keep_hessians);
+  plan_.work_folder_bytes = disk.hessians + disk.hidden_states;
+  plan_.output_bytes = disk.output;
   const double embedding =
       16.0 * static_cast<double>(in_.description.vocab_size * in_.description.hidden_size);
-  plan_.output_bytes = static_cast<std::int64_t>(
-      (bits * static_cast<double>(in_.description.block_parameters()) +
-       static_cast<double>(in_.config.allocate.head_bits) * static_cast<double>(head.parameters()) +
-       embedding) /
-      8.0);
   StagePlan stage;
   stage.name = "write";
   stage.busy_s = by_rank();
