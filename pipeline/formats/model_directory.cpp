@@ -35,6 +35,19 @@ fs::path cache_blobs(const fs::path& snapshot) {
 
 }  // namespace
 
+std::string model_name(const fs::path& folder) {
+  constexpr std::string_view kMark = "models--";
+  const fs::path plain = folder.has_filename() ? folder : folder.parent_path();
+  const fs::path snapshots = plain.parent_path();
+  const std::string repository = snapshots.parent_path().filename().string();
+  if (snapshots.filename() != "snapshots" || !repository.starts_with(kMark)) {
+    return plain.filename().string();
+  }
+  std::string name = repository.substr(kMark.size());
+  if (const auto at = name.find("--"); at != std::string::npos) name.replace(at, 2, "/");
+  return name;
+}
+
 std::string file_name_fault(std::string_view name) {
   if (name.empty()) return "is empty";
   if (name.size() > 255) return "is longer than 255 bytes";

@@ -42,6 +42,10 @@ class ModelDirectory {
   LinkPolicy links_;
 };
 
+/// What a model is called by its folder: the folder's name, or OWNER/NAME for a snapshot in a cache
+/// of the Hugging Face hub (models--OWNER--NAME/snapshots/REVISION).
+std::string model_name(const std::filesystem::path& folder);
+
 /// Why `name` is not a plain file name (empty, ".", "..", holds '/', '\\' or a control character,
 /// longer than 255 bytes); empty when it is one.
 std::string file_name_fault(std::string_view name);

@@ -132,6 +132,11 @@ double Plan::bpw() const {
   return numel == 0 ? 0.0 : static_cast<double>(total_bits) / static_cast<double>(numel);
 }
 
+double Plan::stored_bpw() const {
+  if (!stored_bits || numel == 0) return 0.0;
+  return static_cast<double>(*stored_bits) / static_cast<double>(numel);
+}
+
 std::string plan_text(const Plan& plan) {
   ObjectWriter object(0);
   object.integer("shardquant_plan", kPlanVersion);

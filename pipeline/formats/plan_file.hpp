@@ -50,6 +50,8 @@ struct Plan {
 
   /// total_bits / numel.
   double bpw() const;
+  /// stored_bits per weight; 0 where they are not known.
+  double stored_bpw() const;
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };

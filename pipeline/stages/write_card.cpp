@@ -5,6 +5,7 @@
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/folder_files.hpp"
+#include "pipeline/formats/model_directory.hpp"
 #include "pipeline/formats/rewrite_config.hpp"
 #include "pipeline/formats/shard_file.hpp"
 #include "pipeline/stages/layer_state.hpp"
@@ -23,19 +24,6 @@ std::string name_of(const fs::path& path) {
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
-// The model's name by its folder. In a cache of the Hugging Face hub that is
-// models--OWNER--NAME/snapshots/REVISION.
-std::string model_name(const fs::path& folder) {
-  const fs::path plain = folder.has_filename() ? folder : folder.parent_path();
-  const fs::path snapshots = plain.parent_path();
-  const std::string repository = snapshots.parent_path().filename().string();
-  constexpr std::string_view kMark = "models--";
-  if (snapshots.filename() != "snapshots" || !repository.starts_with(kMark)) return name_of(plain);
-  std::string name = repository.substr(kMark.size());
-  if (const auto at = name.find("--"); at != std::string::npos) name.replace(at, 2, "/");
-  return name;
-}
-
 std::string calibration_name(const config::RunConfig::Calibration& calibration) {
   if (!calibration.text.empty()) return name_of(calibration.text);
   if (calibration.sources.size() == 1) return name_of(calibration.sources.front().path);
@@ -48,8 +36,7 @@ report::ModelCard card_of(const RunContext& context, const AllocatedModel& alloc
   const formats::Plan& plan = allocated.plan;
   report::ModelCard card = card_of_model(context.config.model.path, context.model.description);
   card.bpw = plan.bpw();
-  card.stored_bpw = static_cast<double>(allocated.output.stored_layer_bits(context.model.layout)) /
-                    static_cast<double>(plan.numel);
+  card.stored_bpw = plan.stored_bpw();
   card.head_bits = context.config.allocate.head_bits;
   card.weight_bytes = allocated.output.plan.file_bytes();
   card.objective = plan.objective;
@@ -79,7 +66,7 @@ std::string written_hash(const RunContext& context, const std::string& fingerpri
 report::ModelCard card_of_model(const fs::path& source,
                                 const model::ModelDescription& description) {
   report::ModelCard card;
-  card.model = model_name(source);
+  card.model = formats::model_name(source);
   card.family = model::family_name(description.family);
   card.parameters = description.block_parameters();
   card.exl2_version = formats::kExl2Version;

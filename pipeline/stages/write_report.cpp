@@ -9,6 +9,7 @@
 #include "pipeline/checkpoint/run_fingerprint.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/model_directory.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/layer_state.hpp"
 #include "pipeline/stages/numerical_report.hpp"
@@ -29,9 +30,7 @@ RunReport::Output describe_output(const RunContext& context, const AllocatedMode
   RunReport::Output output;
   output.asked_bpw = context.config.allocate.bpw;
   output.bpw = plan.bpw();
-  output.stored_bpw =
-      static_cast<double>(allocated.output.stored_layer_bits(context.model.layout)) /
-      static_cast<double>(plan.numel);
+  output.stored_bpw = plan.stored_bpw();
   output.head_bits = context.config.allocate.head_bits;
   output.weight_bytes = allocated.output.plan.file_bytes();
   output.objective = plan.objective;
@@ -152,8 +151,7 @@ RunReport describe_run(const RunContext& context, const MeasuredModel& measured,
   report.run.peak_bytes = context.comm.max(report::peak_resident_bytes());
   if (!context.comm.is_root()) return report;
   const model::ModelDescription& description = context.model.description;
-  const std::filesystem::path& source = context.config.model.path;
-  report.model = {(source.has_filename() ? source : source.parent_path()).filename().string(),
+  report.model = {formats::model_name(context.config.model.path),
                   std::string(model::family_name(description.family)), description.layers,
                   description.block_parameters()};
   report.output = describe_output(context, allocated);

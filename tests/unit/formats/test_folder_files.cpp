@@ -3,6 +3,7 @@
 
 #include "pipeline/formats/file_handle.hpp"
 #include "pipeline/formats/folder_files.hpp"
+#include "pipeline/formats/model_directory.hpp"
 #include "tests/support/temp_directory.hpp"
 #include "tests/unit/formats/safetensors_bytes.hpp"
 
@@ -93,6 +94,14 @@ TEST_F(FolderFiles, TargetMustNotBeTheSourceNorHoldStrangers) {
   write_bytes(target_ / "other.safetensors", "x");
   EXPECT_EQ(code(target_, Overwrite::yes), ExitCode::cannot_create);
   EXPECT_EQ(code(target_ / "other.safetensors", Overwrite::yes), ExitCode::cannot_create);
+}
+
+TEST(ModelName, IsTheFoldersOrThatOfTheHubsRepository) {
+  EXPECT_EQ(model_name("/models/Llama-2-7b"), "Llama-2-7b");
+  EXPECT_EQ(model_name("/models/Llama-2-7b/"), "Llama-2-7b");
+  EXPECT_EQ(model_name("/hub/models--org--name/snapshots/0123abcd"), "org/name");
+  EXPECT_EQ(model_name("/hub/models--gpt2/snapshots/0123abcd/"), "gpt2");
+  EXPECT_EQ(model_name("/hub/other/snapshots/0123abcd"), "0123abcd");
 }
 
 }  // namespace
