@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "kernels/api/named_range.hpp"
@@ -26,7 +25,7 @@ void append(std::vector<std::byte>& bytes, std::span<const T> values) {
 template <class T>
 void take(std::span<const std::byte>& bytes, std::span<T> values) {
   if (bytes.size() < values.size_bytes()) fail(ExitCode::internal, "measurement record too short");
-  std::memcpy(values.data(), bytes.data(), values.size_bytes());
+  std::copy_n(bytes.begin(), values.size_bytes(), std::as_writable_bytes(values).begin());
   bytes = bytes.subspan(values.size_bytes());
 }
 

@@ -1,8 +1,5 @@
 #include "pipeline/stages/quantize_model.hpp"
 
-#include <cstring>
-#include <span>
-
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
@@ -25,6 +22,7 @@ namespace {
 // A layer that a rank quantized: for the balance.
 struct QuantizedItem {
   std::int64_t layer = 0;
+  int rank = 0;
   double seconds = 0.0;
   double cost = 0.0;
 };
@@ -72,7 +70,7 @@ class LayerQuantizer {
       write(layer, quantized);
       const double now = clock();
       items_.push_back(
-          {layer, now - begin,
+          {layer, context_.comm.rank(), now - begin,
            operations_of(all.work(part.first, u + 1)) - operations_of(all.work(part.first, u))});
       begin = now;
     }
@@ -108,18 +106,13 @@ class LayerQuantizer {
 // Collective; on root the balance is filled, and every item written to events.jsonl.
 Balance gather_items(const RunContext& context, const std::vector<QuantizedItem>& mine) {
   Balance balance("quantize", context.comm.size());
-  const auto gathered = context.comm.gather(std::as_bytes(std::span(mine)));
-  for (std::size_t rank = 0; rank < gathered.size(); ++rank) {
-    std::vector<QuantizedItem> items(gathered[rank].size() / sizeof(QuantizedItem));
-    std::memcpy(items.data(), gathered[rank].data(), items.size() * sizeof(QuantizedItem));
-    for (const QuantizedItem& item : items) {
-      context.events.write("layer_quantized", "quantize",
-                           {{"layer", context.model.layer(item.layer).key},
-                            {"rank", rank},
-                            {"dur_s", item.seconds},
-                            {"cost", item.cost}});
-      balance.add(static_cast<int>(rank), item.seconds, item.cost);
-    }
+  for (const QuantizedItem& item : comm::gather_values(context.comm, mine)) {
+    context.events.write("layer_quantized", "quantize",
+                         {{"layer", context.model.layer(item.layer).key},
+                          {"rank", item.rank},
+                          {"dur_s", item.seconds},
+                          {"cost", item.cost}});
+    balance.add(item.rank, item.seconds, item.cost);
   }
   report_balance(context, balance);
   return balance;
