@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <system_error>
 
 #include "pipeline/calibration/row_sets.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/json_text.hpp"
@@ -108,6 +110,16 @@ bool stands(const fs::path& file, std::string_view bytes) {
          checkpoint::read_whole(file, std::ssize(bytes)) == bytes;
 }
 
+// In place of whatever has the name: a folder there is kept under another one.
+void write_anew(const fs::path& file, std::string_view bytes) {
+  std::error_code error;
+  if (fs::is_directory(fs::symlink_status(file, error))) {
+    fmt::print(stderr, "shardquant: warning: {}: damaged; kept as {}\n", file.string(),
+               checkpoint::set_aside_damaged(file).filename().string());
+  }
+  checkpoint::write_durably(file, bytes);
+}
+
 // Rows that a run goes on from must not change under it. Spare ones may: what is made of them
 // carries their hash.
 void write_rows(const fs::path& file, const RowSet& set) {
@@ -115,7 +127,7 @@ void write_rows(const fs::path& file, const RowSet& set) {
   const std::string_view bytes = bytes_of(set);
   if (stands(file, bytes)) return;
   if (set.is_spare || !fs::exists(file, error)) {
-    checkpoint::write_durably(file, bytes);
+    write_anew(file, bytes);
     return;
   }
   fail(ExitCode::bad_data,
@@ -160,9 +172,9 @@ fs::path prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& wor
   for (const RowSet& set : made.sets) {
     if (!is_in_place(calibration, set)) write_rows(work.path() / (set.name + ".i32"), set);
   }
-  checkpoint::write_durably(work.path() / "calibration.json",
-                            record_json(calibration, sources, made, tokenizer_json));
-  return calibration.tokens.empty() ? work.path() / "calibration_rows.i32" : calibration.tokens;
+  write_anew(work.path() / "calibration.json",
+             record_json(calibration, sources, made, tokenizer_json));
+  return calibration.tokens.empty() ? work.calibration_rows() : calibration.tokens;
 }
 
 }  // namespace shardquant::calibration
