@@ -1,6 +1,7 @@
-"""What `shardquant plan` foretells for this machine against what then happens: seconds of calibrating
-and measuring a generated model of 1.5 GB on one and two ranks, and the memory of a rank. The seconds
-mean something on a machine that does nothing else. Arguments: PROGRAM MAKE_MODEL [LAYERS [RANKS]]."""
+"""What `shardquant plan` foretells for this machine, from a profile that is measured first, against
+what then happens: seconds of calibrating and measuring a generated model of 1.5 GB on one and two
+ranks, and the memory of a rank. The seconds mean something on a machine that does nothing else.
+Arguments: PROGRAM MAKE_MODEL BENCH_PROFILE [LAYERS [RANKS]]."""
 
 import json
 import os
@@ -9,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-PROGRAM, MAKE_MODEL = sys.argv[1:3]
-LAYERS = sys.argv[3] if len(sys.argv) > 3 else "16"
-RANKS = sys.argv[4] if len(sys.argv) > 4 else "1,2"
+PROGRAM, MAKE_MODEL, BENCH_PROFILE = sys.argv[1:4]
+LAYERS = sys.argv[4] if len(sys.argv) > 4 else "16"
+RANKS = sys.argv[5] if len(sys.argv) > 5 else "1,2"
 JOB = """version: 1
 model: {path: model}
 calibration: {tokens: tokens.i32, rows: 16, length: 256, slice_rows: 4}
@@ -30,7 +31,9 @@ def main():
     size = sum(p.stat().st_size for p in Path("model").iterdir())
     print(f"model of {size / 1e9:.2f} GB, load {os.getloadavg()[0]:.1f}", flush=True)
     Path("job.yaml").write_text(JOB)
-    shown = subprocess.run([PROGRAM, "plan", "job.yaml", "--machine", "xeon-2core", "--ranks", RANKS, "--json"],
+    Path("here.yaml").write_text(subprocess.run([BENCH_PROFILE], check=True, capture_output=True, text=True).stdout)
+    print(Path("here.yaml").read_text(), flush=True)
+    shown = subprocess.run([PROGRAM, "plan", "job.yaml", "--machine", "here.yaml", "--ranks", RANKS, "--json"],
                            check=True, capture_output=True, text=True).stdout
     wrong = []
     for plan in json.loads(shown)["plans"]:
