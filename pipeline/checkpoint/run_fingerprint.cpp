@@ -85,6 +85,18 @@ void RunFingerprint::add(std::string name, std::string value) {
   fields_.emplace_back(std::move(name), std::move(value));
 }
 
+RunFingerprint RunFingerprint::part(const std::vector<std::string_view>& beginnings) const {
+  RunFingerprint out;
+  for (const auto& field : fields_) {
+    if (std::any_of(beginnings.begin(), beginnings.end(), [&](std::string_view beginning) {
+          return field.first.starts_with(beginning);
+        })) {
+      out.fields_.push_back(field);
+    }
+  }
+  return out;
+}
+
 std::string RunFingerprint::value(std::string_view name) const {
   for (const auto& field : fields_) {
     if (field.first == name) return field.second;
@@ -168,6 +180,24 @@ RunFingerprint load_fingerprint(const std::filesystem::path& path) {
   return RunFingerprint::parse(read_whole(path, kLongestFile), path.string());
 }
 
+void require_match(const std::filesystem::path& path, const RunFingerprint& ours,
+                   const RunFingerprint& theirs, std::string_view accepted_field) {
+  std::string list;
+  for (const auto& [field, our_value, their_value] : ours.differences(theirs)) {
+    if (field == accepted_field) continue;
+    fmt::format_to(std::back_inserter(list), "\n  {}: \"{}\" in this run, \"{}\" in the folder",
+                   field, escaped(our_value), escaped(their_value));
+  }
+  if (list.empty()) return;
+  fail(ExitCode::bad_data,
+       "{}: the work folder belongs to another run; different are:{}\nName another work folder "
+       "(work.dir), or go back to the old settings{}",
+       path.string(), list,
+       list.find("\n  build: ") != std::string::npos
+           ? "; another build of the program is accepted with --accept-build-change"
+           : "");
+}
+
 FolderMatch match_or_store_fingerprint(const std::filesystem::path& path,
                                        const RunFingerprint& fingerprint,
                                        std::string_view accepted_field) {
@@ -184,21 +214,7 @@ FolderMatch match_or_store_fingerprint(const std::filesystem::path& path,
     store_fingerprint(path, fingerprint);
     return match;
   }
-  std::string list;
-  for (const auto& [field, ours, theirs] : fingerprint.differences(stored)) {
-    if (field == accepted_field) continue;
-    fmt::format_to(std::back_inserter(list), "\n  {}: \"{}\" in this run, \"{}\" in the folder",
-                   field, escaped(ours), escaped(theirs));
-  }
-  if (!list.empty()) {
-    fail(ExitCode::bad_data,
-         "{}: the work folder belongs to another run; different are:{}\nName another work folder "
-         "(work.dir), or go back to the old settings{}",
-         path.string(), list,
-         list.find("\n  build: ") != std::string::npos
-             ? "; another build of the program is accepted with --accept-build-change"
-             : "");
-  }
+  require_match(path, fingerprint, stored, accepted_field);
   return {stored, false, {}};
 }
 

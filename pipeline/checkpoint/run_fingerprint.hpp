@@ -24,6 +24,8 @@ class RunFingerprint {
 
   /// All fields, in the order they were added.
   const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
+  /// The fields whose names begin with one of these, in the same order.
+  RunFingerprint part(const std::vector<std::string_view>& beginnings) const;
   /// The value of a field; empty where there is none.
   std::string value(std::string_view name) const;
 
@@ -54,6 +56,11 @@ void store_fingerprint(const std::filesystem::path& path, const RunFingerprint& 
 
 /// Reads a stored fingerprint. @throws Failure: no_input, no_permission, io_error, bad_data
 RunFingerprint load_fingerprint(const std::filesystem::path& path);
+
+/// Ends a run whose fingerprint is not that of a folder. path: of the folder's; accepted_field: may
+/// differ; empty for none. @throws Failure(bad_data) naming every field that differs and the remedy
+void require_match(const std::filesystem::path& path, const RunFingerprint& ours,
+                   const RunFingerprint& theirs, std::string_view accepted_field = {});
 
 /// What a work folder was found to be.
 struct FolderMatch {

@@ -83,7 +83,10 @@ void remove_temporaries_in(const fs::path& folder, std::vector<fs::path>& remove
 
 }  // namespace
 
-WorkFolder::WorkFolder(fs::path path) : path_(std::move(path)) {}
+WorkFolder::WorkFolder(fs::path path, fs::path measured_in, fs::path hessians_in)
+    : path_(std::move(path)),
+      measured_in_(measured_in.empty() ? path_ : std::move(measured_in)),
+      hessians_in_(hessians_in.empty() ? measured_in_ : std::move(hessians_in)) {}
 
 WorkFolder WorkFolder::create(const fs::path& path) {
   create_folder(path);
@@ -94,11 +97,11 @@ WorkFolder WorkFolder::create(const fs::path& path) {
 }
 
 fs::path WorkFolder::hessian(std::string_view name) const {
-  return part_path(path_, kHessians, name);
+  return part_path(hessians_in_, kHessians, name);
 }
 
 fs::path WorkFolder::measurement(std::string_view name) const {
-  return part_path(path_, kMeasurements, name);
+  return part_path(measured_in_, kMeasurements, name);
 }
 
 fs::path WorkFolder::quantized(std::string_view name) const {

@@ -7,12 +7,17 @@
 
 namespace shardquant::checkpoint {
 
-/// Where a run keeps its state. Immutable; every rank may have one. Names of parts come from model
-/// files: only plain file names of 200 bytes at most are accepted, else Failure(bad_data).
+/// Where a run keeps its state. What it borrows from other work folders is read there and never
+/// written, so that many runs may share it. Immutable; every rank may have one. Names of parts come
+/// from model files: only plain file names of 200 bytes at most are accepted, else
+/// Failure(bad_data).
 class WorkFolder {
  public:
-  /// The layout alone; nothing is read or created.
-  explicit WorkFolder(std::filesystem::path path);
+  /// The layout alone; nothing is read or created. measured_in: the folder that rows and
+  /// measurements are borrowed from; hessians_in: that of the Hessians. Empty: `path` itself, the
+  /// Hessians being where the measurements are.
+  explicit WorkFolder(std::filesystem::path path, std::filesystem::path measured_in = {},
+                      std::filesystem::path hessians_in = {});
 
   /// Creates the folder and its parts where they are missing.
   /// @throws Failure: cannot_create (parent missing, a file in its place, read-only file system),
@@ -20,19 +25,30 @@ class WorkFolder {
   static WorkFolder create(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
+  /// The folder with rows and layers' measurements; path() where nothing is borrowed.
+  const std::filesystem::path& measured_in() const { return measured_in_; }
+  bool borrows_measurement() const { return measured_in_ != path_; }
+  /// The folder with Hessians.
+  const std::filesystem::path& hessians_in() const { return hessians_in_; }
+  bool borrows_hessians() const { return hessians_in_ != path_; }
+
   std::filesystem::path resolved_config() const { return path_ / "resolved.yaml"; }
   std::filesystem::path fingerprint() const { return path_ / "fingerprint.txt"; }
   std::filesystem::path events() const { return path_ / "events.jsonl"; }
   std::filesystem::path measurement() const { return path_ / "measurement.json"; }
   std::filesystem::path plan() const { return path_ / "plan.json"; }
-  /// Rows that calibration does not see; int32, [rows, calibration.length].
-  std::filesystem::path validation_rows() const { return path_ / "validation_rows.i32"; }
+  std::filesystem::path report() const { return path_ / "report.json"; }
+  std::filesystem::path report_page() const { return path_ / "report.html"; }
+  /// Rows that were packed from text or other sources; int32, [rows, calibration.length].
+  std::filesystem::path calibration_rows() const { return measured_in_ / "calibration_rows.i32"; }
+  /// Rows that calibration does not see, of the same form.
+  std::filesystem::path validation_rows() const { return measured_in_ / "validation_rows.i32"; }
   std::filesystem::path lock() const { return path_ / "lock"; }
   /// Folder of the ranks' heartbeats.
   std::filesystem::path heartbeats() const { return path_ / "heartbeats"; }
   /// Folder of the generations of hidden states.
   std::filesystem::path hidden_states() const { return path_ / "hidden"; }
-  /// State files of one Hessian group or linear layer.
+  /// State files of one Hessian group or linear layer, in borrowed folders where there are such.
   std::filesystem::path hessian(std::string_view name) const;
   std::filesystem::path measurement(std::string_view name) const;
   std::filesystem::path quantized(std::string_view name) const;
@@ -49,6 +65,8 @@ class WorkFolder {
 
  private:
   std::filesystem::path path_;
+  std::filesystem::path measured_in_;
+  std::filesystem::path hessians_in_;
 };
 
 }  // namespace shardquant::checkpoint

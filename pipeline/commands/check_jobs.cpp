@@ -1,4 +1,4 @@
-#include "pipeline/commands/check_job.hpp"
+#include "pipeline/commands/check_jobs.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -21,9 +21,8 @@ namespace shardquant::commands {
 
 namespace {
 
-std::string call_text(const RunArguments& arguments) {
-  std::string text = arguments.last == LastStage::measure ? "measure" : "run";
-  text += ' ' + arguments.job_file;
+std::string call_text(const std::string& command, const RunArguments& arguments) {
+  std::string text = command + ' ' + arguments.job_file;
   for (const std::string& setting : arguments.overrides) text += " -s " + setting;
   text += fmt::format(" --resume {} --max-time {} --collective-timeout {}", arguments.resume,
                       arguments.max_time, arguments.stall_timeout_s);
@@ -37,42 +36,81 @@ std::int64_t still_to_write(std::int64_t bytes, const std::filesystem::path& fol
   return std::max<std::int64_t>(bytes - stages::bytes_in(folder), 0);
 }
 
-std::vector<DiskNeed> disk_needs(const OpenedJob& job, LastStage last) {
-  // `auto` keeps Hessians only where there is room for them.
-  const bool keeps_hessians = job.config.quantize.hessians == "keep";
-  const stages::DiskPlan plan =
-      stages::plan_disk(job.model.description, job.model.layout, job.config, keeps_hessians);
-  const checkpoint::WorkFolder work(job.config.work.dir);
-  const std::int64_t state = still_to_write(plan.hessians, work.hessian("any").parent_path()) +
-                             still_to_write(plan.hidden_states, work.hidden_states());
-  std::vector<DiskNeed> needs{disk_need("work.dir", work.path(), state)};
-  if (last == LastStage::quantize) {
-    const std::filesystem::path& output = job.config.output.dir;
-    needs.push_back(disk_need("output.dir", output, still_to_write(plan.output, output)));
+bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
+         folder.end();
+}
+
+// What several jobs want for one setting; told of with the folder that all of theirs lie in.
+class SummedNeed {
+ public:
+  explicit SummedNeed(const char* setting) : setting_(setting) {}
+
+  void add(const std::filesystem::path& folder, std::int64_t bytes) {
+    if (jobs_ == 0) folder_ = folder;
+    while (!lies_in(folder, folder_)) folder_ = folder_.parent_path();
+    bytes_ += bytes;
+    jobs_ += 1;
   }
+
+  void put_into(std::vector<DiskNeed>& needs) const {
+    if (jobs_ == 0) return;
+    needs.push_back(disk_need(jobs_ == 1 ? setting_ : fmt::format("{} of {} jobs", setting_, jobs_),
+                              folder_, bytes_));
+  }
+
+ private:
+  const char* setting_;
+  std::filesystem::path folder_;
+  std::int64_t bytes_ = 0;
+  int jobs_ = 0;
+};
+
+std::vector<DiskNeed> disk_needs(const OpenedJobs& opened) {
+  SummedNeed state("work.dir"), output("output.dir");
+  for (const Job& job : opened.jobs) {
+    const checkpoint::WorkFolder work(job.config.work.dir, job.config.work.measured_in,
+                                      job.config.work.hessians_in);
+    // `auto` keeps Hessians only where there is room for them.
+    const bool keeps_hessians = job.config.quantize.hessians == "keep" && !work.borrows_hessians();
+    const stages::DiskPlan plan = stages::plan_disk(opened.model.description, opened.model.layout,
+                                                    job.config, keeps_hessians);
+    // With a measurement and Hessians of another job there is no forward pass.
+    const bool runs_forward =
+        !work.borrows_measurement() || job.config.quantize.hessians == "recompute";
+    state.add(work.path(),
+              still_to_write(plan.hessians, work.hessian("any").parent_path()) +
+                  (runs_forward ? still_to_write(plan.hidden_states, work.hidden_states()) : 0));
+    if (job.last != LastStage::quantize) continue;
+    output.add(job.config.output.dir, still_to_write(plan.output, job.config.output.dir));
+  }
+  std::vector<DiskNeed> needs;
+  state.put_into(needs);
+  output.put_into(needs);
   return needs;
 }
 
 }  // namespace
 
-void require_same_call(comm::Communicator& comm, const RunArguments& arguments) {
-  require_same_program(comm, checkpoint::build_identity(), call_text(arguments));
+void require_same_call(comm::Communicator& comm, const std::string& command,
+                       const RunArguments& arguments) {
+  require_same_program(comm, checkpoint::build_identity(), call_text(command, arguments));
 }
 
-void check_job(comm::Communicator& comm, const RunArguments& arguments, const OpenedJob& job,
-               report::Log& log) {
+void check_jobs(comm::Communicator& comm, const RunArguments& arguments, const OpenedJobs& opened,
+                report::Log& log) {
   RankFacts mine = local_facts();
-  mine.device = job.backend.description();
-  mine.device_identity = job.backend.device_identity();
-  mine.threads = job.config.device.threads;
-  mine.memory_needed = job.memory_needed;
+  mine.device = opened.backend.description();
+  mine.device_identity = opened.backend.device_identity();
+  mine.threads = opened.jobs.front().config.device.threads;
+  mine.memory_needed = opened.memory_needed;
   StartFacts facts;
   facts.ranks = gather_facts(comm, mine);
   comm::on_root(comm, [&] {
     const auto launch =
         comm::LaunchEnvironment::read([](const char* variable) { return std::getenv(variable); });
     facts.launched = launch.ranks;
-    facts.disks = disk_needs(job, arguments.last);
+    facts.disks = disk_needs(opened);
     const StartReport report = judge_start(facts);
     for (const std::string& line : report.lines) log.line("check", line);
     if (!report.complaints.empty()) {

@@ -18,38 +18,76 @@ namespace {
 
 using Action = std::function<void(comm::Communicator&)>;
 
+// Of all commands that run jobs.
+void add_job_options(CLI::App* command, RunArguments& arguments) {
+  command->add_option("JOB", arguments.job_file, "Job file (YAML, schema version 1)")->required();
+  command->add_option("-s,--set", arguments.overrides,
+                      "Override one setting, as allocate.bpw=3.5; may be repeated");
+}
+
+void add_run_options(CLI::App* command, RunArguments& arguments) {
+  command->add_option("--max-time", arguments.max_time,
+                      "Stop in time, with exit code 75: auto (Slurm's limit), none, seconds, "
+                      "MM:SS or HH:MM:SS");
+  command
+      ->add_option("--collective-timeout", arguments.stall_timeout_s,
+                   "End the job when a rank does not move for this many seconds; 0: never")
+      ->check(CLI::Range(0.0, 86400.0));
+  command->add_flag("--accept-build-change", arguments.accept_build_change,
+                    "Go on from the state of another build of this program");
+  command->add_flag("--start-anyway", arguments.start_anyway,
+                    "Only warn where memory or disk seem not to be enough");
+}
+
 void add_run(CLI::App& app, const std::string& name, const std::string& text, LastStage last,
              Action& action) {
   auto arguments = std::make_shared<RunArguments>();
   arguments->last = last;
   CLI::App* command = app.add_subcommand(name, text);
-  command->add_option("JOB", arguments->job_file, "Job file (YAML, schema version 1)")->required();
-  command->add_option("-s,--set", arguments->overrides,
-                      "Override one setting, as allocate.bpw=3.5; may be repeated");
+  add_job_options(command, *arguments);
   command
       ->add_option("--resume", arguments->resume,
                    "State of an earlier run in work.dir: auto: go on from it; never: refuse; "
                    "require: refuse to begin without")
       ->check(CLI::IsMember({"auto", "never", "require"}));
-  command->add_option("--max-time", arguments->max_time,
-                      "Stop in time, with exit code 75: auto (Slurm's limit), none, seconds, "
-                      "MM:SS or HH:MM:SS");
-  command
-      ->add_option("--collective-timeout", arguments->stall_timeout_s,
-                   "End the job when a rank does not move for this many seconds; 0: never")
-      ->check(CLI::Range(0.0, 86400.0));
-  command->add_flag("--accept-build-change", arguments->accept_build_change,
-                    "Go on from the state of another build of this program");
-  command->add_flag("--start-anyway", arguments->start_anyway,
-                    "Only warn where memory or disk seem not to be enough");
+  add_run_options(command, *arguments);
   command->callback([arguments, &action] {
     action = [arguments](comm::Communicator& comm) { run_job(comm, *arguments); };
   });
 }
 
+void add_sweep(CLI::App& app, Action& action) {
+  auto arguments = std::make_shared<SweepArguments>();
+  CLI::App* sweep = app.add_subcommand("sweep", "Many outputs of one model from one measurement");
+  sweep->require_subcommand(1);
+  CLI::App* run = sweep->add_subcommand("run", "Measure once, then make every point");
+  add_job_options(run, arguments->run);
+  run->add_option("--point", arguments->point, "This point alone, as numbered by `sweep list`")
+      ->check(CLI::NonNegativeNumber);
+  add_run_options(run, arguments->run);
+  run->callback([arguments, &action] {
+    action = [arguments](comm::Communicator& comm) { run_sweep(comm, *arguments); };
+  });
+  CLI::App* list = sweep->add_subcommand("list", "The numbered points, and which are done");
+  add_job_options(list, arguments->run);
+  list->callback([arguments, &action] {
+    action = [arguments](comm::Communicator& comm) {
+      comm::on_root(comm, [&] { list_sweep(*arguments); });
+    };
+  });
+  CLI::App* summary = sweep->add_subcommand(
+      "summary", "Write and print the table of all points, and show them in every report");
+  add_job_options(summary, arguments->run);
+  summary->callback([arguments, &action] {
+    action = [arguments](comm::Communicator& comm) {
+      comm::on_root(comm, [&] { summarize_sweep(*arguments); });
+    };
+  });
+}
+
 bool saves_its_state(const CLI::App& app) {
   return app.got_subcommand("run") || app.got_subcommand("measure") ||
-         app.got_subcommand("quantize");
+         app.got_subcommand("quantize") || app.got_subcommand("sweep");
 }
 
 void list_fault_points() {
@@ -188,11 +226,12 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
   Action action;
   add_run(app, "run", "Everything: a Hugging Face folder in, an EXL2 folder out",
           LastStage::quantize, action);
-  add_run(app, "measure", "Calibrate and measure; ends with measurement.json", LastStage::measure,
-          action);
+  add_run(app, "measure", "Calibrate and measure (also for a sweep); ends with measurement.json",
+          LastStage::measure, action);
   add_run(app, "quantize",
           "Allocate and quantize from what was measured, measuring what is missing",
           LastStage::quantize, action);
+  add_sweep(app, action);
   add_eval(app, action);
   add_verify(app, action);
   add_inspect(app, action);

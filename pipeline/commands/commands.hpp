@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,28 @@ struct RunArguments {
 };
 
 /// run, measure, quantize: calibrate, measure, allocate, quantize, write. Reuses what the work
-/// folder holds; stops in an orderly way for signals and time limits, with ExitCode::try_again.
+/// folder holds; stops in an orderly way for signals and time limits, with ExitCode::try_again. Of
+/// a sweep, measure measures what its points share.
 /// @throws Failure
 void run_job(comm::Communicator& comm, const RunArguments& arguments);
+
+struct SweepArguments {
+  RunArguments run;  ///< of the job file with the sweep; resume and last do not count
+  std::optional<std::int64_t>
+      point;  ///< this one alone; its measurement first where that is missing
+};
+
+/// sweep run: measures what the points share, once, and makes their outputs, one after the other,
+/// reusing what is there. Writes the summary after every point.
+/// @throws Failure, naming the point where it is of one
+void run_sweep(comm::Communicator& comm, const SweepArguments& arguments);
+
+/// sweep list: prints the numbered points and whether they are done; on root.
+void list_sweep(const SweepArguments& arguments);
+
+/// sweep summary: writes and prints the table of all points, and puts them into every report; for
+/// after a job array, when no job of the sweep is running. On root.
+void summarize_sweep(const SweepArguments& arguments);
 
 struct EvalArguments {
   std::string model_dir;

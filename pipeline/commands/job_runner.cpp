@@ -1,18 +1,16 @@
+#include "pipeline/commands/job_runner.hpp"
+
 #include <unistd.h>
 
 #include <cstdlib>
 #include <ctime>
-#include <optional>
 
-#include "kernels/api/kernel_error.hpp"
 #include "kernels/make_backend.hpp"
 #include "pipeline/calibration/prepare_rows.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/generation.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
-#include "pipeline/comm/observed_communicator.hpp"
-#include "pipeline/commands/check_job.hpp"
-#include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/check_jobs.hpp"
 #include "pipeline/commands/device_faults.hpp"
 #include "pipeline/commands/job_locks.hpp"
 #include "pipeline/commands/open_backend.hpp"
@@ -20,27 +18,14 @@
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/report/memory.hpp"
-#include "pipeline/stages/device_link.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/hash_model.hpp"
-#include "pipeline/stages/memory_plan.hpp"
 #include "pipeline/stages/run_pipeline.hpp"
 
 namespace shardquant::commands {
 
 namespace {
-
-// Root reads the job, so that an error in it is found and printed once.
-config::RunConfig agree_on_config(comm::Communicator& comm, const RunArguments& arguments) {
-  std::string resolved;
-  comm::on_root(comm, [&] {
-    resolved =
-        config::resolved_text(config::read_run_config(arguments.job_file, arguments.overrides));
-  });
-  resolved = comm::broadcast_text(comm, std::move(resolved));
-  return config::parse_run_config(resolved, arguments.job_file, "/", {});
-}
 
 // Root looks at the inputs first; the others only meet what it found to be right.
 std::unique_ptr<stages::SourceModel> open_model(comm::Communicator& comm,
@@ -52,6 +37,12 @@ std::unique_ptr<stages::SourceModel> open_model(comm::Communicator& comm,
     model::require_quantizable(model->description, model->layout);
   });
   return model;
+}
+
+formats::TokenStream open_tokens(const config::RunConfig& config) {
+  formats::TokenStream tokens(config.calibration.tokens);
+  tokens.require_rows(config.calibration.rows, config.calibration.length);
+  return tokens;
 }
 
 stages::Slices slices_of(const config::RunConfig& config) {
@@ -77,9 +68,26 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
   return settings;
 }
 
-// Ties the work folder to this run; returns the hash of the fingerprint that its state carries.
-std::string match_work_folder(const checkpoint::WorkFolder& work, const RunArguments& arguments,
-                              const checkpoint::RunFingerprint& fingerprint) {
+// What of a folder's state is borrowed must come from the same run; returns its fingerprint, which
+// that state carries.
+checkpoint::RunFingerprint match_borrowed(const std::filesystem::path& folder,
+                                          const checkpoint::RunFingerprint& ours,
+                                          const RunArguments& arguments) {
+  const std::filesystem::path path = checkpoint::WorkFolder(folder).fingerprint();
+  checkpoint::RunFingerprint theirs = checkpoint::load_fingerprint(path);
+  checkpoint::require_match(path, ours, theirs,
+                            arguments.accept_build_change ? stages::kBuildField : "");
+  return theirs;
+}
+
+// Hashes of fingerprints that state files carry.
+struct Fingerprints {
+  std::string run, hessians;
+};
+
+// Ties the work folder to this run.
+Fingerprints match_work_folder(const checkpoint::WorkFolder& work, const RunArguments& arguments,
+                               checkpoint::RunFingerprint fingerprint) {
   const bool has_state = std::filesystem::exists(work.fingerprint());
   if (arguments.resume == "never" && has_state) {
     fail(ExitCode::cannot_create,
@@ -91,43 +99,61 @@ std::string match_work_folder(const checkpoint::WorkFolder& work, const RunArgum
     fail(ExitCode::no_input, "{}: holds no state to go on from, and --resume require was given",
          work.path().string());
   }
+  if (work.borrows_measurement()) {
+    fingerprint = match_borrowed(work.measured_in(), fingerprint, arguments);
+  }
   const auto match = checkpoint::match_or_store_fingerprint(
       work.fingerprint(), fingerprint, arguments.accept_build_change ? stages::kBuildField : "");
   if (!match.set_aside.empty()) {
     fmt::print(stderr, "shardquant: warning: {}: damaged; kept as {}\n",
                work.fingerprint().string(), match.set_aside.filename().string());
   }
-  return match.in_force.hex();
+  checkpoint::RunFingerprint hessians = stages::calibration_part(match.in_force);
+  // A folder that is not there yet has no Hessians to offer, which is no fault.
+  const checkpoint::WorkFolder lender(work.hessians_in());
+  if (work.borrows_hessians() && std::filesystem::exists(lender.fingerprint())) {
+    const auto theirs =
+        stages::calibration_part(checkpoint::load_fingerprint(lender.fingerprint()));
+    checkpoint::require_match(lender.fingerprint(), hessians, theirs,
+                              arguments.accept_build_change ? stages::kBuildField : "");
+    hessians = theirs;
+  }
+  return {match.in_force.hex(), hessians.hex()};
+}
+
+checkpoint::WorkFolder work_folder_of(const config::RunConfig& config) {
+  return checkpoint::WorkFolder(config.work.dir, config.work.measured_in, config.work.hessians_in);
 }
 
 // Text and other sources become a token file in the work folder, made by root; from there on the
 // run is one from tokens. Rows for the evaluation are set apart as well. To be called with the
 // folder's lock held.
-config::RunConfig with_token_file(comm::Communicator& comm, const config::RunConfig& asked) {
-  std::string file;
-  comm::on_root(comm, [&] {
-    file = calibration::prepare_rows(asked, checkpoint::WorkFolder(asked.work.dir)).string();
-  });
+config::RunConfig with_token_file(comm::Communicator& comm, const config::RunConfig& asked,
+                                  const checkpoint::WorkFolder& work) {
   config::RunConfig config = asked;
+  if (work.borrows_measurement()) {
+    if (config.calibration.tokens.empty()) config.calibration.tokens = work.calibration_rows();
+    return config;
+  }
+  std::string file;
+  comm::on_root(comm, [&] { file = calibration::prepare_rows(asked, work).string(); });
   config.calibration.tokens = comm::broadcast_text(comm, std::move(file));
   return config;
 }
 
-// The work folder, ready for this run; returns the fingerprint's hash on all ranks. `asked` is the
-// job as the user gave it.
-std::string prepare_work_folder(comm::Communicator& comm, const config::RunConfig& asked,
-                                const config::RunConfig& config, const RunArguments& arguments,
-                                const stages::SourceModel& model) {
-  const auto file_hashes = stages::hash_model(comm, model.folder);
-  std::string hash;
+// The work folder, ready for this run. `asked` is the job as the user gave it.
+Fingerprints prepare_work_folder(comm::Communicator& comm, const checkpoint::WorkFolder& work,
+                                 const config::RunConfig& asked, const RunArguments& arguments,
+                                 const std::function<checkpoint::RunFingerprint()>& fingerprint) {
+  Fingerprints hashes;
   comm::on_root(comm, [&] {
-    const checkpoint::WorkFolder work(config.work.dir);
-    hash = match_work_folder(work, arguments, stages::fingerprint_run(config, model, file_hashes));
+    hashes = match_work_folder(work, arguments, fingerprint());
     work.remove_temporaries();
     checkpoint::remove_uncommitted_generations(work.hidden_states());
     checkpoint::write_durably(work.resolved_config(), config::resolved_text(asked));
   });
-  return comm::broadcast_text(comm, std::move(hash));
+  return {comm::broadcast_text(comm, std::move(hashes.run)),
+          comm::broadcast_text(comm, std::move(hashes.hessians))};
 }
 
 stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::SourceModel& model,
@@ -142,37 +168,11 @@ stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::Sour
   return plan;
 }
 
-void report_start(const stages::RunContext& context, const stages::MemoryPlan& memory,
-                  const std::string& reason, const std::string& no_link) {
-  const model::ModelDescription& model = context.model.description;
-  context.log.line("start",
-                   fmt::format("{} {}: {} blocks, hidden {}, ffn {}, {} weights in them",
-                               model::family_name(model.family), context.config.model.path.string(),
-                               model.layers, model.hidden_size, model.intermediate_size,
-                               model.block_parameters()));
-  context.log.line("start", fmt::format("{} rank(s), {} ({})", context.comm.size(),
-                                        context.backend.description(), reason));
-  if (context.device_link != nullptr) {
-    context.log.line("start", "ranks exchange Hessians from device to device (NCCL)");
-  } else if (!context.backend.device_identity().empty() && context.comm.size() > 1) {
-    context.log.line("start",
-                     fmt::format("ranks exchange Hessians through host memory ({})", no_link));
-  }
-  context.log.line("start",
-                   fmt::format("memory per rank at most {}", report::bytes_text(memory.bytes())));
-  for (const auto& term : memory.terms) {
-    context.log.line("start",
-                     fmt::format("  {:<42} {:>10}", term.what, report::bytes_text(term.bytes)));
-  }
-  context.events.write("run_start", "start",
-                       {{"ranks", context.comm.size()}, {"memory_bound_bytes", memory.bytes()}});
-}
-
 void report_end(const stages::RunContext& context) {
   const std::int64_t peak = context.comm.max(report::peak_resident_bytes());
   context.log.line("end",
                    fmt::format("peak memory of a rank {}, {} in all", report::bytes_text(peak),
-                               report::clock_text(context.log.elapsed())));
+                               report::clock_text(context.log.elapsed() - context.begun_s)));
   context.events.write("run_end", "end", {{"exit_code", 0}, {"peak_bytes", peak}});
 }
 
@@ -234,69 +234,104 @@ void report_restart(const stages::RunContext& context) {
 
 }  // namespace
 
-void run_job(comm::Communicator& launched, const RunArguments& arguments) {
-  comm::Activity activity;
-  comm::ObservedCommunicator comm(launched, activity);
-  require_same_call(comm, arguments);
+JobRunner::JobRunner(comm::Communicator& launched, const RunArguments& arguments,
+                     std::span<const Job> jobs)
+    : arguments_(arguments), comm_(launched, activity_), log_({.enabled = launched.is_root()}) {
   std::optional<double> limit;
-  comm::on_all(comm, [&] { limit = time_limit(arguments); });
-  const config::RunConfig asked = agree_on_config(comm, arguments);
-  config::RunConfig config = asked;
-  control::RunControl control(comm, {static_cast<double>(config.checkpoint.every_s), limit});
-  const auto model = open_model(comm, config);
-  std::optional<formats::TokenStream> tokens;
-  const auto open_tokens = [&] {
-    tokens.emplace(config.calibration.tokens);
-    tokens->require_rows(config.calibration.rows, config.calibration.length);
-  };
-  const bool has_tokens = !asked.calibration.tokens.empty();
-  if (has_tokens) comm::on_all(comm, open_tokens);
-  std::string reason;
-  const auto backend =
-      open_backend(comm, device_kind(config.device.kind), config.device.threads, reason);
-  report::Log log({.enabled = comm.is_root()});
-  const stages::MemoryPlan memory = memory_of(config, *model, comm.size());
-  check_job(comm, arguments, {config, *model, *backend, memory.bytes()}, log);
-  std::string no_link;
-  const auto device_link = stages::open_device_link(comm, *backend, no_link);
+  comm::on_all(comm_, [&] { limit = time_limit(arguments_); });
+  const config::RunConfig& first = jobs.front().config;
+  control_.emplace(
+      comm_, control::RunControl::Options{static_cast<double>(first.checkpoint.every_s), limit});
+  model_ = open_model(comm_, first);
+  comm::on_all(comm_, [&] {
+    for (const Job& job : jobs) {
+      if (!job.config.calibration.tokens.empty()) open_tokens(job.config);
+    }
+  });
+  backend_ =
+      open_backend(comm_, device_kind(first.device.kind), first.device.threads, backend_reason_);
+  stages::MemoryPlan memory;  // of the job that takes most
+  for (const Job& job : jobs) {
+    const stages::MemoryPlan plan = memory_of(job.config, *model_, comm_.size());
+    if (plan.bytes() > memory.bytes()) memory = plan;
+  }
+  check_jobs(comm_, arguments_, {jobs, *model_, *backend_, memory.bytes()}, log_);
+  device_link_ = stages::open_device_link(comm_, *backend_, no_link_);
+  report_start(memory);
   faults::reach(faults::Point::inputs_opened);
+}
 
+void JobRunner::report_start(const stages::MemoryPlan& memory) {
+  const model::ModelDescription& model = model_->description;
+  log_.line("start", fmt::format("{} {}: {} blocks, hidden {}, ffn {}, {} weights in them",
+                                 model::family_name(model.family), model_->folder.path().string(),
+                                 model.layers, model.hidden_size, model.intermediate_size,
+                                 model.block_parameters()));
+  log_.line("start", fmt::format("{} rank(s), {} ({})", comm_.size(), backend_->description(),
+                                 backend_reason_));
+  if (device_link_ != nullptr) {
+    log_.line("start", "ranks exchange Hessians from device to device (NCCL)");
+  } else if (!backend_->device_identity().empty() && comm_.size() > 1) {
+    log_.line("start", fmt::format("ranks exchange Hessians through host memory ({})", no_link_));
+  }
+  log_.line("start", fmt::format("memory per rank at most {}", report::bytes_text(memory.bytes())));
+  for (const auto& term : memory.terms) {
+    log_.line("start", fmt::format("  {:<42} {:>10}", term.what, report::bytes_text(term.bytes)));
+  }
+}
+
+// Read whole once, however many jobs there are. Collective.
+const std::vector<std::string>& JobRunner::file_hashes() {
+  if (!file_hashes_) file_hashes_ = stages::hash_model(comm_, model_->folder);
+  return *file_hashes_;
+}
+
+void JobRunner::run(const Job& job) {
+  const double begun = log_.elapsed();
+  const checkpoint::WorkFolder work = work_folder_of(job.config);
   JobLocks locks;
-  comm::on_root(comm, [&] { locks.take(config, arguments.last == LastStage::quantize); });
-  config = with_token_file(comm, asked);
-  if (!has_tokens) comm::on_all(comm, open_tokens);
-  const checkpoint::WorkFolder work(config.work.dir);
-  const control::Watchdog watchdog(activity, watchdog_options(comm, work, arguments, locks));
-  std::string fingerprint = prepare_work_folder(comm, asked, config, arguments, *model);
+  comm::on_root(comm_, [&] { locks.take(job.config, job.last == LastStage::quantize); });
+  const config::RunConfig config = with_token_file(comm_, job.config, work);
+  std::optional<formats::TokenStream> tokens;
+  comm::on_all(comm_, [&] { tokens.emplace(open_tokens(config)); });
+  const control::Watchdog watchdog(activity_, watchdog_options(comm_, work, arguments_, locks));
+  const auto& hashes = file_hashes();
+  Fingerprints fingerprints = prepare_work_folder(comm_, work, job.config, arguments_, [&] {
+    return stages::fingerprint_run(config, *model_, hashes);
+  });
   faults::reach(faults::Point::work_opened);
 
   std::optional<report::EventLog> events;
-  comm::on_all(comm, [&] {
-    if (comm.is_root()) {
-      open_event_log(work.events(), fingerprint, events);
+  comm::on_all(comm_, [&] {
+    if (comm_.is_root()) {
+      open_event_log(work.events(), fingerprints.run, events);
     } else {
       events.emplace();
     }
   });
-  const stages::RunContext context{comm,
-                                   *backend,
+  const stages::RunContext context{comm_,
+                                   *backend_,
                                    config,
-                                   *model,
+                                   *model_,
                                    *tokens,
                                    work,
-                                   log,
+                                   log_,
                                    *events,
-                                   control,
-                                   std::move(fingerprint),
+                                   *control_,
+                                   begun,
+                                   std::move(fingerprints.run),
+                                   std::move(fingerprints.hessians),
                                    slices_of(config),
                                    quantizer_settings(config.quantizer),
                                    kernels::exl2_2023_options(),
-                                   device_link.get()};
+                                   device_link_.get()};
   report_restart(context);
-  if (comm.is_root()) report_start(context, memory, reason, no_link);
+  context.events.write("run_start", "start",
+                       {{"ranks", comm_.size()},
+                        {"memory_bound_bytes", memory_of(config, *model_, comm_.size()).bytes()}});
   try {
-    with_device_faults(
-        comm.rank(), [&] { stages::run_pipeline(context, arguments.last == LastStage::measure); });
+    with_device_faults(comm_.rank(),
+                       [&] { stages::run_pipeline(context, job.last == LastStage::measure); });
     report_end(context);
   } catch (const Failure& failure) {
     record_end(*events, failure.code());

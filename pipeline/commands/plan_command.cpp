@@ -5,6 +5,7 @@
 
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/commands/print_plan.hpp"
+#include "pipeline/config/sweep.hpp"
 #include "pipeline/failure.hpp"
 
 namespace shardquant::commands {
@@ -27,6 +28,10 @@ bool is_job_file(const std::string& target) {
 
 config::RunConfig read_job(const PlanArguments& arguments) {
   if (is_job_file(arguments.target)) {
+    // Of a sweep the first point, with its measurement.
+    if (config::is_sweep(arguments.target)) {
+      return config::read_sweep(arguments.target, arguments.overrides).points.front().job;
+    }
     return config::read_run_config(arguments.target, arguments.overrides);
   }
   return config::parse_run_config(kDefaultJob, "plan", fs::current_path(), arguments.overrides);

@@ -112,7 +112,12 @@ void SettingsReader::apply_entry(const YamlEntry& entry, const std::string& sect
   if (setting == nullptr) {
     fail_at(name_, entry.place, path, "unknown setting" + key_hint(section, entry.key));
   }
-  store(*setting, value, folder_,
+  apply_value(*setting, value, path);
+}
+
+void SettingsReader::apply_value(const Setting& setting, const YamlNode& value,
+                                 const std::string& path) {
+  store(setting, value, folder_,
         fmt::format("{}:{}:{}: {}: ", name_, value.place.line, value.place.column, path));
 }
 
@@ -160,6 +165,17 @@ void SettingsReader::require_one_source() const {
   }
 }
 
+void SettingsReader::require_other_folders() const {
+  const RunConfig::Work& work = config_.work;
+  for (const auto& [path, folder] : {std::pair{"work.measured_in", work.measured_in},
+                                     std::pair{"work.hessians_in", work.hessians_in}}) {
+    if (folder.empty() || folder != work.dir) continue;
+    throw Failure(ExitCode::config,
+                  fmt::format("{}is work.dir itself; name another job's folder, or leave it out",
+                              places_.at(path)));
+  }
+}
+
 RunConfig SettingsReader::finish() const {
   for (const Setting& setting : settings_table()) {
     if (!setting.required || places_.contains(setting.path)) continue;
@@ -169,6 +185,7 @@ RunConfig SettingsReader::finish() const {
                                                 allowed_values(setting)));
   }
   require_one_source();
+  require_other_folders();
   if (config_.quantizer.shrink_low > config_.quantizer.shrink_high) {
     const auto low = places_.find("quantizer.shrink_low");
     const auto place = low != places_.end() ? low : places_.find("quantizer.shrink_high");

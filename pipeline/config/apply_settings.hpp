@@ -22,6 +22,10 @@ class SettingsReader {
   /// the current folder. @throws Failure(config)
   void apply_override(const std::string& text);
 
+  /// Sets one setting to a value from the job file's tree; `path` names the place in messages.
+  /// @pre apply_file was called @throws Failure(config)
+  void apply_value(const Setting& setting, const YamlNode& value, const std::string& path);
+
   /// The job, once what is required was given and the settings fit together.
   /// @throws Failure(config)
   RunConfig finish() const;
@@ -33,6 +37,7 @@ class SettingsReader {
   void apply_version(const YamlNode& root);
   void apply_entry(const YamlEntry& entry, const std::string& section);
   void require_one_source() const;
+  void require_other_folders() const;
   void store(const Setting& setting, const YamlNode& node, const std::filesystem::path& folder,
              const std::string& prefix);
 

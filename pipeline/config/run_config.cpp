@@ -1,54 +1,29 @@
 #include "pipeline/config/run_config.hpp"
 
-#include <cerrno>
-#include <fstream>
-#include <system_error>
-
 #include "pipeline/config/apply_settings.hpp"
+#include "pipeline/config/job_text.hpp"
 #include "pipeline/config/settings_table.hpp"
-#include "pipeline/config/yaml_tree.hpp"
+#include "pipeline/config/sweep.hpp"
 
 namespace shardquant::config {
 
-namespace {
-
-namespace fs = std::filesystem;
-
-// At most one byte more than a job file may have, whatever the file's size says.
-std::string read_text(const fs::path& file) {
-  std::error_code error;
-  const fs::file_status status = fs::status(file, error);
-  if (status.type() == fs::file_type::not_found) {
-    fail(ExitCode::no_input, "{}: no such job file", file.string());
-  }
-  if (!error && !fs::is_regular_file(status)) {
-    fail(ExitCode::no_input, "{}: not a file; a job file is needed", file.string());
-  }
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    const int reason = errno;
-    const bool forbidden = reason == EACCES || reason == EPERM;
-    fail(forbidden ? ExitCode::no_permission : ExitCode::io_error, "{}: cannot be opened: {}",
-         file.string(), std::generic_category().message(reason));
-  }
-  std::string text(static_cast<std::size_t>(YamlLimits{}.bytes + 1), '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (stream.bad()) fail(ExitCode::io_error, "{}: cannot be read", file.string());
-  text.resize(static_cast<std::size_t>(stream.gcount()));
-  return text;
+RunConfig read_run_config(const std::filesystem::path& file,
+                          const std::vector<std::string>& overrides) {
+  return parse_run_config(read_job_text(file), file.string(),
+                          std::filesystem::absolute(file).parent_path(), overrides);
 }
 
-}  // namespace
-
-RunConfig read_run_config(const fs::path& file, const std::vector<std::string>& overrides) {
-  return parse_run_config(read_text(file), file.string(), fs::absolute(file).parent_path(),
-                          overrides);
-}
-
-RunConfig parse_run_config(const std::string& text, const std::string& name, const fs::path& folder,
+RunConfig parse_run_config(const std::string& text, const std::string& name,
+                           const std::filesystem::path& folder,
                            const std::vector<std::string>& overrides) {
+  const YamlNode root = parse_yaml(text, name);
+  if (const YamlEntry* sweep = find_entry(root, kSweepKey)) {
+    fail_at(name, sweep->place, kSweepKey,
+            "the job is a sweep: its points are run with `shardquant sweep run`, what they share "
+            "is measured with `shardquant measure`");
+  }
   SettingsReader reader;
-  reader.apply_file(parse_yaml(text, name), name, fs::absolute(folder));
+  reader.apply_file(root, name, std::filesystem::absolute(folder));
   for (const std::string& override_text : overrides) reader.apply_override(override_text);
   return reader.finish();
 }

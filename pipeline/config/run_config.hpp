@@ -80,6 +80,8 @@ struct RunConfig {
 
   struct Work {
     std::filesystem::path dir;
+    std::filesystem::path measured_in;  ///< work folder of a job that has measured; empty: dir
+    std::filesystem::path hessians_in;  ///< work folder with Hessians; empty: measured_in, or dir
   } work;
 
   struct Checkpoint {
@@ -96,7 +98,7 @@ struct RunConfig {
 /// Overrides follow the rules of the file; of several for one setting the last counts. Relative
 /// paths are relative to the folder of the job file, those of overrides to the current one.
 /// @throws Failure(config) with `file:line:column: key: reason`, or `-s key=value: reason` for an
-/// override; Failure(no_input) if the file is missing
+/// override, and for a sweep, which is more than one job; Failure(no_input) if the file is missing
 RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides);
 

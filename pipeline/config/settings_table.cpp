@@ -135,6 +135,13 @@ std::vector<Setting> make_table() {
        kHasDefault, "Largest size of an output file, in MiB."},
       {"work.dir", PathSetting{at<&C::work, &C::Work::dir>}, kRequired,
        "Folder of the run's state: what a restart goes on from. All ranks must see it."},
+      {"work.measured_in", PathSetting{at<&C::work, &C::Work::measured_in>}, kHasDefault,
+       "Work folder of another job that has measured the same model with the same settings: its "
+       "rows, measurement and Hessians are used and never written. Left out: this job measures "
+       "itself."},
+      {"work.hessians_in", PathSetting{at<&C::work, &C::Work::hessians_in>}, kHasDefault,
+       "Work folder of another job with the same calibration, whose kept Hessians are used and "
+       "never written. Left out: `work.measured_in` where that is given."},
       {"checkpoint.every_s",
        IntegerSetting{at<&C::checkpoint, &C::Checkpoint::every_s>, 0, 1 << 20}, kHasDefault,
        "Seconds between two stored hidden states, in the work folder; 0: after every wave of "

@@ -226,6 +226,13 @@ std::string shown(std::string_view text) {
   return result + "'";
 }
 
+const YamlEntry* find_entry(const YamlNode& node, std::string_view key) {
+  for (const YamlEntry& entry : node.entries) {
+    if (entry.key == key) return &entry;
+  }
+  return nullptr;
+}
+
 std::string joined_path(std::string_view parent, std::string_view key) {
   return parent.empty() ? std::string(key) : fmt::format("{}.{}", parent, key);
 }

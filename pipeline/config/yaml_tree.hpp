@@ -36,6 +36,9 @@ struct YamlEntry {
   YamlNode value;
 };
 
+/// The entry of that key in a map; null where there is none, or `node` is no map. Points into it.
+const YamlEntry* find_entry(const YamlNode& node, std::string_view key);
+
 /// What a document may cost; beyond it the text is refused.
 struct YamlLimits {
   std::int64_t bytes = std::int64_t{1} << 20;

@@ -80,4 +80,9 @@ checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
   return fingerprint;
 }
 
+checkpoint::RunFingerprint calibration_part(const checkpoint::RunFingerprint& fingerprint) {
+  // Of the measurement the norm: sketches for it lie beside the Hessians.
+  return fingerprint.part({kBuildField, "model.", "calibration.", "measure.err_norm"});
+}
+
 }  // namespace shardquant::stages

@@ -20,4 +20,8 @@ checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
                                            const SourceModel& model,
                                            const std::vector<std::string>& file_hashes);
 
+/// The fields of such a fingerprint that Hessians and the model's perplexity depend on: runs that
+/// agree on them may share those.
+checkpoint::RunFingerprint calibration_part(const checkpoint::RunFingerprint& fingerprint);
+
 }  // namespace shardquant::stages

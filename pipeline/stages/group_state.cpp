@@ -54,9 +54,16 @@ MeasuredLayer load_record(const RunContext& context, std::int64_t layer, const s
   return record;
 }
 
+// A damaged file of another job is left for that one to mend.
+bool is_usable(const fs::path& path, const std::string& kind, const std::string& fingerprint,
+               bool is_borrowed) {
+  return is_borrowed ? checkpoint::state_file_is_valid(path, kind, fingerprint)
+                     : checkpoint::state_file_is_usable(path, kind, fingerprint);
+}
+
 bool record_is_usable(const RunContext& context, const std::string& name) {
-  return checkpoint::state_file_is_usable(context.work.measurement(name), measurement_kind(name),
-                                          context.fingerprint);
+  return is_usable(context.work.measurement(name), measurement_kind(name), context.fingerprint,
+                   context.work.borrows_measurement());
 }
 
 // Names, without their ending, of the files of measured parts that are there, sorted.
@@ -118,7 +125,7 @@ std::vector<bool> share_checks(const RunContext& context, std::int64_t count, Ch
 void save_hessian(const RunContext& context, std::int64_t group,
                   const CalibratedGroup& calibrated) {
   checkpoint::StateFileWriter file(hessian_path(context, group), hessian_kind(context, group),
-                                   context.fingerprint);
+                                   context.hessians_fingerprint);
   file.add_integer("inputs", calibrated.hessian.size());
   file.write<float>("upper_triangle", calibrated.hessian.values());
   file.write<float>("sketches", calibrated.sketches);
@@ -127,7 +134,7 @@ void save_hessian(const RunContext& context, std::int64_t group,
 
 CalibratedGroup load_hessian(const RunContext& context, std::int64_t group) {
   checkpoint::StateFileReader file(hessian_path(context, group), hessian_kind(context, group),
-                                   context.fingerprint);
+                                   context.hessians_fingerprint);
   CalibratedGroup calibrated;
   calibrated.hessian = PackedHessian(context.model.group(group).inputs);
   file.read_into<float>("upper_triangle", calibrated.hessian.values());
@@ -175,8 +182,8 @@ void remove_measured_parts(const RunContext& context, std::int64_t layer) {
 
 std::vector<bool> find_kept_hessians(const RunContext& context) {
   return share_checks(context, std::ssize(context.model.layout.groups), [&](std::int64_t group) {
-    return checkpoint::state_file_is_usable(hessian_path(context, group),
-                                            hessian_kind(context, group), context.fingerprint);
+    return is_usable(hessian_path(context, group), hessian_kind(context, group),
+                     context.hessians_fingerprint, context.work.borrows_hessians());
   });
 }
 

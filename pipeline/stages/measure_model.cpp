@@ -43,20 +43,27 @@ ErrNorm err_norm(const RunContext& context) {
   return context.config.measure.err_norm == "row_mean" ? ErrNorm::row_mean : ErrNorm::pooled;
 }
 
-// The perplexity of an earlier run, on root; NaN on the others and where there is none.
+// The perplexity of an earlier run, or of the one whose Hessians this one uses; on root; NaN on the
+// others and where there is none.
 double stored_perplexity(const RunContext& context) {
   if (!context.comm.is_root()) return std::nan("");
+  const std::string& run = context.hessians_fingerprint;
   const auto path = context.work.measurement(kPerplexityName);
-  if (!checkpoint::state_file_is_usable(path, kPerplexityKind, context.fingerprint)) {
+  const auto other =
+      checkpoint::WorkFolder(context.work.hessians_in()).measurement(kPerplexityName);
+  const bool is_here = context.work.borrows_measurement()
+                           ? checkpoint::state_file_is_valid(path, kPerplexityKind, run)
+                           : checkpoint::state_file_is_usable(path, kPerplexityKind, run);
+  if (!is_here && !checkpoint::state_file_is_valid(other, kPerplexityKind, run)) {
     return std::nan("");
   }
-  return checkpoint::StateFileReader(path, kPerplexityKind, context.fingerprint)
+  return checkpoint::StateFileReader(is_here ? path : other, kPerplexityKind, run)
       .number("perplexity");
 }
 
 void store_perplexity(const RunContext& context, double perplexity) {
   checkpoint::StateFileWriter file(context.work.measurement(kPerplexityName), kPerplexityKind,
-                                   context.fingerprint);
+                                   context.hessians_fingerprint);
   file.add_number("perplexity", perplexity);
   file.commit();
 }
@@ -87,12 +94,16 @@ Missing find_missing(const RunContext& context, bool keep_hessians) {
   const auto head = static_cast<std::size_t>(context.model.head_group());
   const bool head_is_quantized = context.config.allocate.head_bits < 16;
   Missing missing;
-  missing.kept = find_kept_hessians(context);
+  // With a borrowed measurement nothing is measured here.
+  missing.kept = context.work.borrows_measurement()
+                     ? std::vector<bool>(context.model.layout.groups.size())
+                     : find_kept_hessians(context);
   missing.options.resize(measured.size());
   missing.groups.resize(missing.kept.size());
   missing.store.resize(missing.kept.size());
   for (std::size_t g = 0; g < missing.groups.size(); ++g) {
-    missing.store[g] = keep_hessians && (g != head || head_is_quantized);
+    missing.store[g] =
+        keep_hessians && !context.work.borrows_hessians() && (g != head || head_is_quantized);
     if (g == head) continue;
     for (const std::int64_t layer : context.model.group(static_cast<std::int64_t>(g)).layers) {
       const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
@@ -105,6 +116,19 @@ Missing find_missing(const RunContext& context, bool keep_hessians) {
     }
   }
   return missing;
+}
+
+// A borrowed measurement is used as it is.
+void require_complete(const RunContext& context, const Missing& missing, bool need_perplexity) {
+  const std::int64_t layers = std::ssize(context.model.layout.linear_layers) - 1;
+  if (missing.measured == layers && !need_perplexity) return;
+  comm::on_root(context.comm, [&] {
+    fail(ExitCode::no_input,
+         "{}: holds whole measurements of {} of {} layers{}; let the job of that folder measure "
+         "(`shardquant measure`) to its end first (work.measured_in)",
+         context.work.measured_in().string(), missing.measured, layers,
+         need_perplexity ? " and no perplexity" : "");
+  });
 }
 
 // layer_measured: of all options of a layer, as one rank measured them or root put them together;
@@ -213,6 +237,7 @@ formats::Measurement to_measurement(const RunContext& context,
 }  // namespace
 
 bool decide_keep_hessians(const RunContext& context) {
+  if (context.work.borrows_hessians()) return false;  // those that are there are used
   if (context.config.quantize.hessians != "auto") {
     return context.config.quantize.hessians == "keep";
   }
@@ -238,9 +263,13 @@ MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
   const bool need_perplexity =
       context.comm.max(context.comm.is_root() && std::isnan(perplexity)) != 0;
   const std::int64_t layers = std::ssize(context.model.layout.linear_layers) - 1;
+  if (context.work.borrows_measurement()) require_complete(context, missing, need_perplexity);
   if (missing.measured > 0) {
-    context.log.line("measure", fmt::format("{} of {} layers measured by an earlier run",
-                                            missing.measured, layers));
+    context.log.line("measure",
+                     fmt::format("{} of {} layers measured by {}", missing.measured, layers,
+                                 context.work.borrows_measurement()
+                                     ? "the job in " + context.work.measured_in().string()
+                                     : "an earlier run"));
   }
 
   std::vector<MeasuredLayer> mine;

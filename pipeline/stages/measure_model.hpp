@@ -19,10 +19,12 @@ struct MeasuredModel {
 /// Calibrates and measures every option of every linear layer, reusing what the work folder holds,
 /// gathers all records on root and writes measurement.json there. keep_hessians: leave them for
 /// quantize_model. Collective.
+/// @throws Failure(no_input) where the measurement is borrowed and not complete
 MeasuredModel measure_model(const RunContext& context, bool keep_hessians);
 
 /// Whether Hessians are to be kept: as the setting says; `auto` keeps them where they take at most
-/// half of the space that is free in the work folder. The same on all ranks. Collective.
+/// half of the space that is free in the work folder. Borrowed ones are not this job's to keep. The
+/// same on all ranks. Collective.
 bool decide_keep_hessians(const RunContext& context);
 
 }  // namespace shardquant::stages

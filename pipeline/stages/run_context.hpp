@@ -30,7 +30,9 @@ struct RunContext {
   report::EventLog& events;
   control::RunControl& control;
 
-  std::string fingerprint;  ///< of all that the results depend on
+  double begun_s = 0.0;              ///< when this job began, on the log's clock
+  std::string fingerprint;           ///< of all that the results depend on
+  std::string hessians_fingerprint;  ///< of what Hessians and perplexity depend on
   Slices slices;
   kernels::QuantizerSettings settings;
   std::span<const kernels::QuantOption> options;

@@ -168,7 +168,7 @@ RunReport describe_run(const RunContext& context, const MeasuredModel& measured,
   report.warnings = describe_warnings(context, measured, allocated.plan);
   report.run.ranks = context.comm.size();
   report.run.restart = context.events.restart();
-  report.run.seconds = context.log.elapsed();
+  report.run.seconds = context.log.elapsed() - context.begun_s;
   report.run.device = context.backend.description();
   // The job as it was asked for: where rows come from text, it has no token file.
   report.settings = checkpoint::read_whole(context.work.resolved_config(), kMostSettingsBytes);
@@ -182,8 +182,8 @@ RunReport describe_run(const RunContext& context, const MeasuredModel& measured,
 void write_report(const RunContext& context, const MeasuredModel& measured,
                   const AllocatedModel& allocated, const std::optional<Evaluation>& evaluation,
                   const StageTimes& times) {
-  const std::filesystem::path json = context.work.path() / "report.json";
-  const std::filesystem::path page = context.work.path() / "report.html";
+  const std::filesystem::path json = context.work.report();
+  const std::filesystem::path page = context.work.report_page();
   const std::filesystem::path record = context.work.quantized(kName);
   const std::string run =
       output_fingerprint(context, allocated) + ':' + (evaluation ? evaluation->rows_hash : "");

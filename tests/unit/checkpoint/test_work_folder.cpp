@@ -26,6 +26,26 @@ TEST(WorkFolderLayout, HasAPlaceForEveryPart) {
   EXPECT_EQ(work.quantized("lm_head"), "w/quantized/lm_head.h5");
 }
 
+TEST(WorkFolderLayout, BorrowsWhatOthersHave) {
+  const WorkFolder own("w");
+  EXPECT_FALSE(own.borrows_measurement());
+  EXPECT_FALSE(own.borrows_hessians());
+  const WorkFolder point("w", "m");
+  EXPECT_TRUE(point.borrows_measurement());
+  EXPECT_TRUE(point.borrows_hessians());
+  EXPECT_EQ(point.measurement("lm_head"), "m/measurements/lm_head.h5");
+  EXPECT_EQ(point.hessian("model.layers.0.qkv"), "m/hessians/model.layers.0.qkv.h5");
+  EXPECT_EQ(point.validation_rows(), "m/validation_rows.i32");
+  EXPECT_EQ(point.measurement(), "w/measurement.json");
+  EXPECT_EQ(point.fingerprint(), "w/fingerprint.txt");
+  EXPECT_EQ(point.quantized("lm_head"), "w/quantized/lm_head.h5");
+  const WorkFolder measuring("w", "", "h");
+  EXPECT_FALSE(measuring.borrows_measurement());
+  EXPECT_TRUE(measuring.borrows_hessians());
+  EXPECT_EQ(measuring.hessian("model.layers.0.qkv"), "h/hessians/model.layers.0.qkv.h5");
+  EXPECT_EQ(WorkFolder("w", "m", "h").hessian("a"), "h/hessians/a.h5");
+}
+
 TEST(WorkFolderLayout, RefusesNamesThatAreNoPlainFileNames) {
   const WorkFolder work("w");
   for (const std::string& name :

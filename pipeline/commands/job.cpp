@@ -1,0 +1,51 @@
+#include "pipeline/commands/job.hpp"
+
+#include <string>
+
+#include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/work_folder.hpp"
+
+namespace shardquant::commands {
+
+namespace {
+
+// Neither is in the text of a job.
+constexpr char kEndOfJob = '\0';
+constexpr char kMeasure = '\1', kQuantize = '\2';
+
+std::string text_of(const std::vector<Job>& jobs) {
+  std::string text;
+  for (const Job& job : jobs) {
+    text += job.last == LastStage::measure ? kMeasure : kQuantize;
+    text += config::resolved_text(job.config) + kEndOfJob;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<Job> agree_on_jobs(comm::Communicator& comm,
+                               const std::function<std::vector<Job>()>& read) {
+  std::string text;
+  comm::on_root(comm, [&] { text = text_of(read()); });
+  text = comm::broadcast_text(comm, std::move(text));
+  std::vector<Job> jobs;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find(kEndOfJob, begin);
+    const auto last = text[begin] == kMeasure ? LastStage::measure : LastStage::quantize;
+    jobs.push_back(
+        {config::parse_run_config(text.substr(begin + 1, end - begin - 1), "job", "/", {}), last});
+    begin = end + 1;
+  }
+  return jobs;
+}
+
+void make_sweep_folders(const config::Sweep& sweep) {
+  checkpoint::WorkFolder::create(sweep.work_dir);
+  for (const config::RunConfig& measurement : sweep.measurements) {
+    checkpoint::create_folders_durably(measurement.work.dir.parent_path());
+  }
+  checkpoint::create_folders_durably(sweep.points.front().job.work.dir.parent_path());
+}
+
+}  // namespace shardquant::commands

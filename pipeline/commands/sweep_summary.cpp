@@ -1,0 +1,90 @@
+#include "pipeline/commands/sweep_summary.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+#include "pipeline/checkpoint/durable_file.hpp"
+#include "pipeline/checkpoint/work_folder.hpp"
+#include "pipeline/failure.hpp"
+
+namespace shardquant::commands {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kMostReportBytes = std::int64_t{1} << 30;
+
+// The job without what leaves its output as it is.
+std::string output_identity(config::RunConfig job) {
+  job.device = {};
+  job.checkpoint = {};
+  job.quantize = {};
+  return config::resolved_text(job);
+}
+
+bool made_by(const std::string& settings, const config::RunConfig& job) {
+  try {
+    return output_identity(config::parse_run_config(settings, "report", "/", {})) ==
+           output_identity(job);
+  } catch (const Failure&) {
+    return false;  // by another version of the program
+  }
+}
+
+std::optional<report::OutputFigures> figures_of(const config::SweepPoint& point) {
+  const fs::path path = checkpoint::WorkFolder(point.job.work.dir).report();
+  std::error_code error;
+  if (!fs::exists(path, error) || !fs::exists(point.job.output.dir / "config.json", error)) {
+    return std::nullopt;
+  }
+  auto figures = report::parse_output_figures(checkpoint::read_whole(path, kMostReportBytes));
+  if (figures && !made_by(figures->settings, point.job)) figures.reset();
+  return figures;
+}
+
+}  // namespace
+
+std::vector<report::SweepRow> describe_sweep(const config::Sweep& sweep) {
+  std::vector<report::SweepRow> rows;
+  for (const config::SweepPoint& point : sweep.points) {
+    rows.push_back(
+        {rows.size(), point.name, point.values, point.job.output.dir.string(), figures_of(point)});
+  }
+  return rows;
+}
+
+std::vector<report::SweepRow> write_sweep_summary(const config::Sweep& sweep) {
+  checkpoint::create_folders_durably(sweep.output_dir);
+  std::vector<report::SweepRow> rows = describe_sweep(sweep);
+  std::string written;
+  // Another job may have finished its point, and have written, since the points were read: what is
+  // written last must be what is read after it.
+  for (std::string json = report::sweep_json(rows); json != written;
+       rows = describe_sweep(sweep), json = report::sweep_json(rows)) {
+    checkpoint::write_durably(sweep.output_dir / "sweep.json", json);
+    checkpoint::write_durably(sweep.output_dir / "sweep.csv", report::sweep_csv(rows));
+    checkpoint::write_durably(sweep.output_dir / "sweep.txt", report::sweep_text(rows));
+    written = json;
+  }
+  return rows;
+}
+
+void put_points_into_report(const config::SweepPoint& point,
+                            const std::vector<report::SweepRow>& rows) {
+  std::vector<report::RunReport::Point> points;
+  for (const report::SweepRow& row : rows) {
+    if (row.figures && row.figures->evaluation) points.push_back(*row.figures->evaluation);
+  }
+  std::stable_sort(points.begin(), points.end(),
+                   [](const auto& a, const auto& b) { return a.bpw < b.bpw; });
+  const checkpoint::WorkFolder work(point.job.work.dir);
+  const std::string old = checkpoint::read_whole(work.report(), kMostReportBytes);
+  const std::string json = report::with_points(old, points);
+  if (json.empty() || json == old) return;
+  checkpoint::write_durably(work.report(), json);
+  checkpoint::write_durably(work.report_page(), report::report_page(json));
+}
+
+}  // namespace shardquant::commands
