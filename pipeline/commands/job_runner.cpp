@@ -162,9 +162,7 @@ stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::Sour
                                                 ranks, static_cast<int>(config.device.threads),
                                                 config.measure.err_norm == "row_mean",
                                                 stages::most_evaluation_rows(config));
-  if (kernels::cuda_module_is_loaded()) {
-    plan.terms.push_back({"libraries of CUDA", stages::kCudaLibraryBytes, false});
-  }
+  if (kernels::cuda_module_is_loaded()) plan.add_cuda_libraries();
   return plan;
 }
 

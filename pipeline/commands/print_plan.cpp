@@ -159,6 +159,7 @@ std::string plan_sbatch(const stages::JobPlan& plan, const config::MachineProfil
       static_cast<std::int64_t>(std::ceil(memory)), minutes / 60, minutes % 60);
   if (plan.device_limit > 0) text += fmt::format("#SBATCH --gpus-per-node={}\n", per_node);
   return text +
+         "#SBATCH --output=%x-%j.log\n"
          "#SBATCH --requeue\n"
          "#SBATCH --open-mode=append\n"
          "#SBATCH --signal=B:USR1@300\n";

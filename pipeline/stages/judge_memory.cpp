@@ -50,6 +50,8 @@ void judge_memory(const JobPlanInput& input, JobPlan& plan) {
                   plan.ranks, static_cast<int>(input.config.device.threads),
                   input.config.measure.err_norm == "row_mean", most_evaluation_rows(input.config));
   const bool has_device = profile.device_gib > 0.0;
+  // `auto` loads them to look for a device.
+  if (has_device || input.config.device.kind != "cpu") plan.memory.add_cuda_libraries();
   plan.device_bytes = has_device ? plan.memory.device_bytes() : 0;
   plan.host_bytes = plan.memory.bytes() - plan.device_bytes;
   const auto on_node = std::min<std::int64_t>(plan.ranks, profile.ranks_per_node);

@@ -19,14 +19,13 @@ struct MemoryPlan {
   };
   std::vector<Term> terms;
 
+  /// Counts what a loaded CUDA module and its libraries take.
+  void add_cuda_libraries();
+
   std::int64_t bytes() const;
   /// The part that is computed on.
   std::int64_t device_bytes() const;
 };
-
-/// Host memory of a loaded CUDA module and of the toolkit's libraries that come with it, without a
-/// device in use (182 MiB measured with CUDA 13.0).
-constexpr std::int64_t kCudaLibraryBytes = std::int64_t{224} << 20;
 
 /// Bound for a run on the CPU back end. threads: of one rank. sketches: err_norm row_mean.
 /// evaluation_rows: of the slices' length, at most. Pure.

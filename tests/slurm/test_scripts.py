@@ -9,6 +9,22 @@ from fault_lab import PROGRAM, UNAVAILABLE, Lab, die, sum_of
 from slurm_lab import SCRIPTS, SMALL, facts, must_complete, submit
 
 TWO_BY_TWO = ["--nodes=2", "--ntasks-per-node=2"]
+# A virtual node, for `plan`.
+PROFILE = """version: 1
+about: a virtual node
+node: {ranks: 2, cores: 8, host_gib: 3.9}
+device: {memory_gib: 0}
+rates_are: per_thread
+forward_gflops: 100
+hessian_gflops: 100
+factor_gflops: 30
+update_gflops: 100
+search_gsteps: 3
+sweep_gweights: 0.2
+read_gb_s: 1
+write_gb_s: 0.5
+network_gb_s: 1
+"""
 
 
 def check_many_nodes(lab, want):
@@ -58,6 +74,27 @@ def check_measure_then_quantize(lab):
     print("one measure job, then two quantize jobs: bytes as by one process each, measured once")
 
 
+def check_planned_header(lab, want):
+    """The header that `plan --sbatch` prints, as it is, before what a script of slurm/ does."""
+    job = lab.job()
+    machine = job.folder / "machine.yaml"
+    machine.write_text(PROFILE)
+    header = subprocess.run([PROGRAM, "plan", job.file, "--machine", machine, "--ranks", "4", "--sbatch"],
+                            capture_output=True, text=True, check=True).stdout
+    body = (SCRIPTS / "quantize_many_nodes.sbatch").read_text().split("\nset -u\n", 1)[1]
+    script = job.folder / "planned.sbatch"
+    script.write_text(f"{header}\nset -u\n{body}")
+    number = subprocess.run(["sbatch", "--parsable", script], cwd=job.folder, capture_output=True, text=True, check=True,
+                            env=dict(os.environ, JOB=str(job.file), SHARDQUANT=str(PROGRAM))).stdout.strip()
+    known = must_complete(job, number)
+    if (known["NumNodes"], known["NumTasks"], known["CPUs/Task"]) != ("2", "4", "1"):
+        die(f"planned for 2 nodes of 2 ranks: {known}")
+    if job.sum() != want:
+        die("a planned header: other bytes than one process")
+    print(f"the header of plan --sbatch: {known['NumNodes']} nodes, {known['NumTasks']} tasks, "
+          f"{known['TimeLimit']}: bytes of one process")
+
+
 def check_no_pmix(lab):
     job = lab.job()
     begin = time.monotonic()
@@ -81,3 +118,4 @@ with Lab(layers=2) as lab:
     check_many_nodes(lab, plain.sum())
     check_one_node(lab, plain.sum())
     check_measure_then_quantize(lab)
+    check_planned_header(lab, plain.sum())
