@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "pipeline/checkpoint/build_identity.hpp"
-#include "pipeline/checkpoint/work_folder.hpp"
 #include "pipeline/comm/launch_environment.hpp"
 #include "pipeline/commands/rank_facts.hpp"
 #include "pipeline/commands/start_check.hpp"
+#include "pipeline/commands/tie_work_folder.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/stages/disk_plan.hpp"
 
@@ -69,8 +69,7 @@ class SummedNeed {
 std::vector<DiskNeed> disk_needs(const OpenedJobs& opened) {
   SummedNeed state("work.dir"), output("output.dir");
   for (const Job& job : opened.jobs) {
-    const checkpoint::WorkFolder work(job.config.work.dir, job.config.work.measured_in,
-                                      job.config.work.hessians_in);
+    const checkpoint::WorkFolder work = work_folder_of(job.config);
     // `auto` keeps Hessians only where there is room for them.
     const bool keeps_hessians = job.config.quantize.hessians == "keep" && !work.borrows_hessians();
     const stages::DiskPlan plan = stages::plan_disk(opened.model.description, opened.model.layout,

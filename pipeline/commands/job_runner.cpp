@@ -8,12 +8,12 @@
 #include "kernels/make_backend.hpp"
 #include "pipeline/calibration/prepare_rows.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
-#include "pipeline/checkpoint/generation.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/commands/check_jobs.hpp"
 #include "pipeline/commands/device_faults.hpp"
 #include "pipeline/commands/job_locks.hpp"
 #include "pipeline/commands/open_backend.hpp"
+#include "pipeline/commands/tie_work_folder.hpp"
 #include "pipeline/control/time_limit.hpp"
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/faults/fault_point.hpp"
@@ -68,63 +68,6 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
   return settings;
 }
 
-// What of a folder's state is borrowed must come from the same run; returns its fingerprint, which
-// that state carries.
-checkpoint::RunFingerprint match_borrowed(const std::filesystem::path& folder,
-                                          const checkpoint::RunFingerprint& ours,
-                                          const RunArguments& arguments) {
-  const std::filesystem::path path = checkpoint::WorkFolder(folder).fingerprint();
-  checkpoint::RunFingerprint theirs = checkpoint::load_fingerprint(path);
-  checkpoint::require_match(path, ours, theirs,
-                            arguments.accept_build_change ? stages::kBuildField : "");
-  return theirs;
-}
-
-// Hashes of fingerprints that state files carry.
-struct Fingerprints {
-  std::string run, hessians;
-};
-
-// Ties the work folder to this run.
-Fingerprints match_work_folder(const checkpoint::WorkFolder& work, const RunArguments& arguments,
-                               checkpoint::RunFingerprint fingerprint) {
-  const bool has_state = std::filesystem::exists(work.fingerprint());
-  if (arguments.resume == "never" && has_state) {
-    fail(ExitCode::cannot_create,
-         "{}: holds the state of a run, and --resume never was given; name another work folder "
-         "(work.dir) or move this one away",
-         work.path().string());
-  }
-  if (arguments.resume == "require" && !has_state) {
-    fail(ExitCode::no_input, "{}: holds no state to go on from, and --resume require was given",
-         work.path().string());
-  }
-  if (work.borrows_measurement()) {
-    fingerprint = match_borrowed(work.measured_in(), fingerprint, arguments);
-  }
-  const auto match = checkpoint::match_or_store_fingerprint(
-      work.fingerprint(), fingerprint, arguments.accept_build_change ? stages::kBuildField : "");
-  if (!match.set_aside.empty()) {
-    fmt::print(stderr, "shardquant: warning: {}: damaged; kept as {}\n",
-               work.fingerprint().string(), match.set_aside.filename().string());
-  }
-  checkpoint::RunFingerprint hessians = stages::calibration_part(match.in_force);
-  // A folder that is not there yet has no Hessians to offer, which is no fault.
-  const checkpoint::WorkFolder lender(work.hessians_in());
-  if (work.borrows_hessians() && std::filesystem::exists(lender.fingerprint())) {
-    const auto theirs =
-        stages::calibration_part(checkpoint::load_fingerprint(lender.fingerprint()));
-    checkpoint::require_match(lender.fingerprint(), hessians, theirs,
-                              arguments.accept_build_change ? stages::kBuildField : "");
-    hessians = theirs;
-  }
-  return {match.in_force.hex(), hessians.hex()};
-}
-
-checkpoint::WorkFolder work_folder_of(const config::RunConfig& config) {
-  return checkpoint::WorkFolder(config.work.dir, config.work.measured_in, config.work.hessians_in);
-}
-
 // Text and other sources become a token file in the work folder, made by root; from there on the
 // run is one from tokens. Rows for the evaluation are set apart as well. To be called with the
 // folder's lock held.
@@ -139,21 +82,6 @@ config::RunConfig with_token_file(comm::Communicator& comm, const config::RunCon
   comm::on_root(comm, [&] { file = calibration::prepare_rows(asked, work).string(); });
   config.calibration.tokens = comm::broadcast_text(comm, std::move(file));
   return config;
-}
-
-// The work folder, ready for this run. `asked` is the job as the user gave it.
-Fingerprints prepare_work_folder(comm::Communicator& comm, const checkpoint::WorkFolder& work,
-                                 const config::RunConfig& asked, const RunArguments& arguments,
-                                 const std::function<checkpoint::RunFingerprint()>& fingerprint) {
-  Fingerprints hashes;
-  comm::on_root(comm, [&] {
-    hashes = match_work_folder(work, arguments, fingerprint());
-    work.remove_temporaries();
-    checkpoint::remove_uncommitted_generations(work.hidden_states());
-    checkpoint::write_durably(work.resolved_config(), config::resolved_text(asked));
-  });
-  return {comm::broadcast_text(comm, std::move(hashes.run)),
-          comm::broadcast_text(comm, std::move(hashes.hessians))};
 }
 
 stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::SourceModel& model,
@@ -294,7 +222,7 @@ void JobRunner::run(const Job& job) {
   comm::on_all(comm_, [&] { tokens.emplace(open_tokens(config)); });
   const control::Watchdog watchdog(activity_, watchdog_options(comm_, work, arguments_, locks));
   const auto& hashes = file_hashes();
-  Fingerprints fingerprints = prepare_work_folder(comm_, work, job.config, arguments_, [&] {
+  Fingerprints fingerprints = tie_work_folder(comm_, work, job.config, arguments_, [&] {
     return stages::fingerprint_run(config, *model_, hashes);
   });
   faults::reach(faults::Point::work_opened);

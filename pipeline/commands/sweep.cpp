@@ -96,14 +96,13 @@ void run_sweep(comm::Communicator& comm, const SweepArguments& arguments) {
       if (name.empty() || failure.what()[0] == '\0') throw;
       throw comm::SharedFailure(failure.code(), name + ": " + failure.what());
     }
-    comm::on_root(comm, [&] {
-      const auto rows = write_sweep_summary(plan.sweep);
-      for (const std::size_t index : made) put_points_into_report(plan.sweep.points[index], rows);
-    });
+    comm::on_root(comm, [&] { write_sweep_summary(plan.sweep); });
   }
   comm::on_root(comm, [&] {
+    const auto rows = describe_sweep(plan.sweep);
+    for (const std::size_t index : made) put_points_into_report(plan.sweep.points[index], rows);
     runner.log().line("sweep", (plan.sweep.output_dir / "sweep.txt").string());
-    std::fputs(report::sweep_text(describe_sweep(plan.sweep)).c_str(), stdout);
+    std::fputs(report::sweep_text(rows).c_str(), stdout);
   });
 }
 

@@ -18,6 +18,7 @@ model: {path: model}
 calibration: {tokens: tokens.i32, rows: 16, length: 256, slice_rows: 4}
 allocate: {bpw: 4.0}
 quantize: {hessians: recompute}
+evaluation: {rows: 0}
 output: {dir: out}
 work: {dir: work}
 device: {kind: cpu, threads: 1}
