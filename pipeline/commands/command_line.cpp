@@ -87,7 +87,7 @@ void add_sweep(CLI::App& app, Action& action) {
 
 bool saves_its_state(const CLI::App& app) {
   return app.got_subcommand("run") || app.got_subcommand("measure") ||
-         app.got_subcommand("quantize") || app.got_subcommand("sweep");
+         app.got_subcommand("quantize") || app.get_subcommand("sweep")->got_subcommand("run");
 }
 
 void list_fault_points() {

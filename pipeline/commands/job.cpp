@@ -1,9 +1,11 @@
 #include "pipeline/commands/job.hpp"
 
+#include <cerrno>
+#include <filesystem>
 #include <string>
 
 #include "pipeline/checkpoint/durable_file.hpp"
-#include "pipeline/checkpoint/work_folder.hpp"
+#include "pipeline/failure.hpp"
 
 namespace shardquant::commands {
 
@@ -41,7 +43,10 @@ std::vector<Job> agree_on_jobs(comm::Communicator& comm,
 }
 
 void make_sweep_folders(const config::Sweep& sweep) {
-  checkpoint::WorkFolder::create(sweep.work_dir);
+  std::error_code error;
+  if (!std::filesystem::is_directory(sweep.work_dir.parent_path(), error)) {
+    fail_creating(sweep.work_dir, error ? error.value() : ENOENT);
+  }
   for (const config::RunConfig& measurement : sweep.measurements) {
     checkpoint::create_folders_durably(measurement.work.dir.parent_path());
   }

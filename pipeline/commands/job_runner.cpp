@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <utility>
 
 #include "kernels/make_backend.hpp"
 #include "pipeline/calibration/prepare_rows.hpp"
@@ -162,7 +163,10 @@ void report_restart(const stages::RunContext& context) {
 
 JobRunner::JobRunner(comm::Communicator& launched, const RunArguments& arguments,
                      std::span<const Job> jobs)
-    : arguments_(arguments), comm_(launched, activity_), log_({.enabled = launched.is_root()}) {
+    : arguments_(arguments),
+      resume_(arguments.resume),
+      comm_(launched, activity_),
+      log_({.enabled = launched.is_root()}) {
   std::optional<double> limit;
   comm::on_all(comm_, [&] { limit = time_limit(arguments_); });
   const config::RunConfig& first = jobs.front().config;
@@ -222,9 +226,9 @@ void JobRunner::run(const Job& job) {
   comm::on_all(comm_, [&] { tokens.emplace(open_tokens(config)); });
   const control::Watchdog watchdog(activity_, watchdog_options(comm_, work, arguments_, locks));
   const auto& hashes = file_hashes();
-  Fingerprints fingerprints = tie_work_folder(comm_, work, job.config, arguments_, [&] {
-    return stages::fingerprint_run(config, *model_, hashes);
-  });
+  Fingerprints fingerprints =
+      tie_work_folder(comm_, work, job.config, arguments_, std::exchange(resume_, "auto"),
+                      [&] { return stages::fingerprint_run(config, *model_, hashes); });
   faults::reach(faults::Point::work_opened);
 
   std::optional<report::EventLog> events;

@@ -38,6 +38,7 @@ class JobRunner {
   const std::vector<std::string>& file_hashes();
 
   const RunArguments& arguments_;
+  std::string resume_;  ///< of the next job: what was asked for counts for the first
   comm::Activity activity_;
   comm::ObservedCommunicator comm_;
   report::Log log_;

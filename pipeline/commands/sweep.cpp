@@ -28,7 +28,8 @@ struct SweepPlan {
 };
 
 bool is_measured(const config::RunConfig& job) {
-  return std::filesystem::exists(checkpoint::WorkFolder(job.work.dir).measurement());
+  std::error_code error;  // what cannot be looked at is told of when the measuring begins
+  return std::filesystem::exists(checkpoint::WorkFolder(job.work.dir).measurement(), error);
 }
 
 void add_point(SweepPlan& plan, std::size_t index) {
@@ -76,31 +77,32 @@ void run_sweep(comm::Communicator& comm, const SweepArguments& arguments) {
   });
   JobRunner runner(comm, arguments.run, jobs);
   comm::on_root(comm, [&] { make_sweep_folders(plan.sweep); });
-  std::vector<std::size_t> made;  // on root
+  std::size_t made = 0;
   for (const Job& job : jobs) {
     if (job.last == LastStage::measure) {
       runner.log().line("sweep", "measure in " + job.config.work.dir.string());
       runner.run(job);
       continue;
     }
-    std::string name;  // on root
+    made += 1;
+    const std::string name = fmt::format("point {}", job.config.output.dir.filename().string());
     if (comm.is_root()) {
-      made.push_back(plan.points[made.size()]);
-      name = fmt::format("point {} ({} of {}), {}", made.back(), made.size(), plan.points.size(),
-                         plan.sweep.points[made.back()].name);
-      runner.log().line("sweep", name);
+      runner.log().line("sweep", fmt::format("{}: number {}, {} of {}", name, plan.points[made - 1],
+                                             made, plan.points.size()));
     }
     try {
       runner.run(job);
     } catch (const comm::SharedFailure& failure) {
-      if (name.empty() || failure.what()[0] == '\0') throw;
+      if (failure.what()[0] == '\0') throw;  // another rank tells of it
       throw comm::SharedFailure(failure.code(), name + ": " + failure.what());
     }
     comm::on_root(comm, [&] { write_sweep_summary(plan.sweep); });
   }
   comm::on_root(comm, [&] {
     const auto rows = describe_sweep(plan.sweep);
-    for (const std::size_t index : made) put_points_into_report(plan.sweep.points[index], rows);
+    for (const std::size_t index : plan.points) {
+      put_points_into_report(plan.sweep.points[index], rows);
+    }
     runner.log().line("sweep", (plan.sweep.output_dir / "sweep.txt").string());
     std::fputs(report::sweep_text(rows).c_str(), stdout);
   });

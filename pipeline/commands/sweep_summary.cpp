@@ -1,6 +1,7 @@
 #include "pipeline/commands/sweep_summary.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <string>
 
@@ -16,18 +17,10 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kMostReportBytes = std::int64_t{1} << 30;
 
-// The job without what leaves its output as it is.
-std::string output_identity(config::RunConfig job) {
-  job.device = {};
-  job.checkpoint = {};
-  job.quantize = {};
-  return config::resolved_text(job);
-}
-
 bool made_by(const std::string& settings, const config::RunConfig& job) {
   try {
-    return output_identity(config::parse_run_config(settings, "report", "/", {})) ==
-           output_identity(job);
+    return config::output_identity(config::parse_run_config(settings, "report", "/", {})) ==
+           config::output_identity(job);
   } catch (const Failure&) {
     return false;  // by another version of the program
   }
@@ -44,6 +37,22 @@ std::optional<report::OutputFigures> figures_of(const config::SweepPoint& point)
   return figures;
 }
 
+// What a job that was killed here left. Another that is at it now is done within seconds.
+void remove_old_temporaries(const fs::path& folder) {
+  constexpr std::chrono::minutes kOld{10};
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    std::error_code unreadable;
+    const auto written = entry->last_write_time(unreadable);
+    if (name.starts_with("sweep.") && name.find(".tmp.") != std::string::npos && !unreadable &&
+        fs::file_time_type::clock::now() - written > kOld) {
+      fs::remove(entry->path(), unreadable);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<report::SweepRow> describe_sweep(const config::Sweep& sweep) {
@@ -57,6 +66,7 @@ std::vector<report::SweepRow> describe_sweep(const config::Sweep& sweep) {
 
 std::vector<report::SweepRow> write_sweep_summary(const config::Sweep& sweep) {
   checkpoint::create_folders_durably(sweep.output_dir);
+  remove_old_temporaries(sweep.output_dir);
   std::vector<report::SweepRow> rows = describe_sweep(sweep);
   std::string written;
   // Another job may have finished its point, and have written, since the points were read: what is

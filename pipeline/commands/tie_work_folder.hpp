@@ -23,10 +23,12 @@ struct Fingerprints {
 /// Ties the work folder, whose lock is held, to this run: its state, and what it borrows, must be
 /// of the same fingerprint. Clears away what an interrupted run left half written, and stores the
 /// job as it was `asked` for. fingerprint: called on root. Collective.
+/// resume: auto, never, require.
 /// @throws SharedFailure: bad_data naming the fields that differ; no_input, cannot_create by
-/// arguments.resume
+/// `resume`
 Fingerprints tie_work_folder(comm::Communicator& comm, const checkpoint::WorkFolder& work,
                              const config::RunConfig& asked, const RunArguments& arguments,
+                             const std::string& resume,
                              const std::function<checkpoint::RunFingerprint()>& fingerprint);
 
 }  // namespace shardquant::commands

@@ -28,6 +28,16 @@ RunConfig parse_run_config(const std::string& text, const std::string& name,
   return reader.finish();
 }
 
+std::string output_identity(RunConfig job) {
+  job.quantizer.max_rtn_layers = {};
+  job.quantize = {};
+  job.evaluation = {};
+  job.work = {};
+  job.checkpoint = {};
+  job.device = {};
+  return resolved_text(job);
+}
+
 std::string resolved_text(const RunConfig& config) {
   std::string text;
   std::string section;

@@ -107,6 +107,10 @@ RunConfig parse_run_config(const std::string& text, const std::string& name,
                            const std::filesystem::path& folder,
                            const std::vector<std::string>& overrides);
 
+/// What an output depends on, of the job: equal texts mean the same bytes. Folders of state, the
+/// device, checkpoints and the evaluation do not count.
+std::string output_identity(RunConfig job);
+
 /// The job with every setting spelled out, as YAML; read back it gives the same text.
 std::string resolved_text(const RunConfig& config);
 

@@ -18,7 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMostPoints = 1000;
-constexpr const char* kHeadBitsPath = "allocate.head_bits";
 
 // What a measurement depends on: equal texts mean that it can be shared. Paths of the job's own
 // folders and the size do not count.
@@ -160,9 +159,7 @@ class SweepReader {
 std::string measurement_name(const SweepPoint& point) {
   std::vector<std::pair<std::string, std::string>> values;
   for (const auto& value : point.values) {
-    if (value.first == "damping" || value.first == "rows" || value.first == "options") {
-      values.push_back(value);
-    }
+    if (sweeps_measurement(value.first)) values.push_back(value);
   }
   return joined(values);
 }
@@ -184,12 +181,15 @@ void share_measurements(Sweep& sweep) {
     auto& head_bits = sweep.measurements[point.measurement].allocate.head_bits;
     head_bits = std::min(head_bits, point.job.allocate.head_bits);
   }
-  std::map<std::string, fs::path> calibrations;
+  std::map<std::string, std::size_t> calibrations;
   for (std::size_t m = 0; m < sweep.measurements.size(); ++m) {
     RunConfig& job = sweep.measurements[m];
     if (sweep.measurements.size() > 1) job.work.dir = work / "measured" / names[m];
-    const auto [found, is_new] = calibrations.emplace(calibration_identity(job), job.work.dir);
-    if (!is_new) job.work.hessians_in = found->second;
+    const auto [found, is_new] = calibrations.emplace(calibration_identity(job), m);
+    if (is_new) continue;
+    RunConfig& lender = sweep.measurements[found->second];
+    job.work.hessians_in = lender.work.dir;
+    lender.allocate.head_bits = std::min(lender.allocate.head_bits, job.allocate.head_bits);
   }
   for (SweepPoint& point : sweep.points) {
     const RunConfig::Work& shared = sweep.measurements[point.measurement].work;

@@ -16,14 +16,13 @@ namespace {
 struct Swept {
   const char* name;
   const char* path;
+  bool of_measurement;  // another value is another measurement
 };
 
-constexpr const char* kHeadBitsPath = "allocate.head_bits";
-
 constexpr Swept kSwept[] = {
-    {"bpw", "allocate.bpw"},      {"objective", "allocate.objective"},
-    {"head_bits", kHeadBitsPath}, {"damping", "quantizer.damping"},
-    {"rows", "calibration.rows"}, {"options", "measure.options"},
+    {"bpw", "allocate.bpw", false},      {"objective", "allocate.objective", false},
+    {"head_bits", kHeadBitsPath, false}, {"damping", "quantizer.damping", true},
+    {"rows", "calibration.rows", true},  {"options", "measure.options", true},
 };
 constexpr const char* kCombine = "combine";
 
@@ -137,6 +136,12 @@ std::string sweep_name(const std::string& path) {
     if (swept.path == path) return swept.name;
   }
   return {};
+}
+
+bool sweeps_measurement(const std::string& name) {
+  return std::any_of(std::begin(kSwept), std::end(kSwept), [&](const Swept& swept) {
+    return swept.name == name && swept.of_measurement;
+  });
 }
 
 SweepAxes read_sweep_axes(const YamlNode& sweep, const std::string& name) {

@@ -30,8 +30,14 @@ struct SweepAxes {
   bool zipped = false;  ///< lists of one length, taken in step; else every combination
 };
 
+/// What a rule of `sweep.head_bits` sets.
+inline constexpr const char* kHeadBitsPath = "allocate.head_bits";
+
 /// The short name of a setting that may be swept; empty for any other.
 std::string sweep_name(const std::string& path);
+
+/// Whether other values of the setting with that short name are other measurements.
+bool sweeps_measurement(const std::string& name);
 
 /// Reads `sweep: {bpw: [...], objective: [...], head_bits: [...], damping: [...], rows: [...],
 /// options: [...], combine: product or zip}`; head_bits may also be a rule

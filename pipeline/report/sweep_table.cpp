@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "pipeline/report/log.hpp"
 #include "pipeline/report/memory.hpp"
@@ -49,7 +50,9 @@ std::vector<Figure> figures_of(const SweepRow& row) {
           {"plain_perplexity", evaluated(point.plain_perplexity)},
           {"kl_mean", evaluated(point.kl_mean)},
           {"kl_99", evaluated(point.kl_99)},
-          {"top1_agreement", evaluated(point.top_agreement)}};
+          {"top1_agreement", evaluated(point.top_agreement)},
+          {"evaluation_rows", evaluation ? Json(row.figures->evaluation_rows) : Json(nullptr)},
+          {"rows_xxh3_128", evaluation ? Json(row.figures->rows_hash) : Json(nullptr)}};
 }
 
 std::string csv_field(const std::string& text) {
@@ -91,6 +94,14 @@ Cells cells_of(const SweepRow& row) {
   return cells;
 }
 
+bool differ_in_rows(const std::vector<SweepRow>& rows) {
+  std::set<std::string> hashes;
+  for (const SweepRow& row : rows) {
+    if (row.figures && row.figures->evaluation) hashes.insert(row.figures->rows_hash);
+  }
+  return hashes.size() > 1;
+}
+
 }  // namespace
 
 std::optional<OutputFigures> parse_output_figures(const std::string& json) {
@@ -118,6 +129,8 @@ std::optional<OutputFigures> parse_output_figures(const std::string& json) {
                                             measured.at("kl_mean").get<double>(),
                                             measured.at("kl_99").get<double>(),
                                             measured.at("top1_agreement").get<double>()};
+      figures.evaluation_rows = measured.at("rows").get<std::int64_t>();
+      figures.rows_hash = measured.at("rows_xxh3_128").get<std::string>();
     }
     figures.settings = report.at("settings").get<std::string>();
     return figures;
@@ -181,6 +194,11 @@ std::string sweep_text(const std::vector<SweepRow>& rows) {
                       : fmt::format("{}{:>{}}", c == 0 ? "" : "  ", cells[c], widths[c]);
     }
     text += line + '\n';
+  }
+  if (differ_in_rows(rows)) {
+    text +=
+        "note: evaluated on different rows (rows_xxh3_128 in sweep.csv), which perplexity and KL "
+        "divergence cannot be compared across\n";
   }
   return text;
 }

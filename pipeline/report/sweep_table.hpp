@@ -14,7 +14,9 @@ namespace shardquant::report {
 struct OutputFigures {
   RunReport::Output output;
   std::optional<RunReport::Point> evaluation;  ///< where it was evaluated
-  std::string settings;                        ///< of the job, every one spelled out
+  std::int64_t evaluation_rows = 0;
+  std::string rows_hash;  ///< of those rows: only figures of the same ones can be compared
+  std::string settings;   ///< of the job, every one spelled out
 };
 
 /// One point of a sweep.
@@ -38,7 +40,7 @@ std::string sweep_json(const std::vector<SweepRow>& rows);
 /// sweep.csv (RFC 4180): a line with names, then one per point; what is not known is empty.
 std::string sweep_csv(const std::vector<SweepRow>& rows);
 
-/// A table in columns, for people.
+/// A table in columns, for people; below it a line where not all were evaluated on the same rows.
 std::string sweep_text(const std::vector<SweepRow>& rows);
 
 }  // namespace shardquant::report

@@ -329,13 +329,13 @@ void Calibration::pause_after(const Wave& wave, const std::vector<Sum>& sums,
   // The head changes no hidden states.
   const std::int64_t next = std::min(wave.end_block, context_.model.description.layers);
   if (agreed != SignalWish::stop_fast) {
+    // Where Hessians are borrowed there is no place for more: those are computed again.
+    const bool stores = !request_.keep_hessians && !context_.work.borrows_hessians();
     const std::vector<bool> left = comm::any_of_ranks(context_.comm, put_down);
     comm::on_all(context_.comm, [&] {
       for (std::size_t i = 0; i < sums.size(); ++i) {
         const bool mine = sums[i].owner == context_.comm.rank();
-        if (left[i] && mine && !request_.keep_hessians) {
-          save_hessian(context_, sums[i].group, sums[i].total);
-        }
+        if (left[i] && mine && stores) save_hessian(context_, sums[i].group, sums[i].total);
       }
     });
     save_hidden_states(context_, next, own_);

@@ -43,29 +43,34 @@ ErrNorm err_norm(const RunContext& context) {
   return context.config.measure.err_norm == "row_mean" ? ErrNorm::row_mean : ErrNorm::pooled;
 }
 
-// The perplexity of an earlier run, or of the one whose Hessians this one uses; on root; NaN on the
-// others and where there is none.
-double stored_perplexity(const RunContext& context) {
-  if (!context.comm.is_root()) return std::nan("");
-  const std::string& run = context.hessians_fingerprint;
-  const auto path = context.work.measurement(kPerplexityName);
-  const auto other =
-      checkpoint::WorkFolder(context.work.hessians_in()).measurement(kPerplexityName);
-  const bool is_here = context.work.borrows_measurement()
-                           ? checkpoint::state_file_is_valid(path, kPerplexityKind, run)
-                           : checkpoint::state_file_is_usable(path, kPerplexityKind, run);
-  if (!is_here && !checkpoint::state_file_is_valid(other, kPerplexityKind, run)) {
-    return std::nan("");
-  }
-  return checkpoint::StateFileReader(is_here ? path : other, kPerplexityKind, run)
-      .number("perplexity");
-}
-
 void store_perplexity(const RunContext& context, double perplexity) {
   checkpoint::StateFileWriter file(context.work.measurement(kPerplexityName), kPerplexityKind,
                                    context.hessians_fingerprint);
   file.add_number("perplexity", perplexity);
   file.commit();
+}
+
+double read_perplexity(const RunContext& context, const std::filesystem::path& path) {
+  return checkpoint::StateFileReader(path, kPerplexityKind, context.hessians_fingerprint)
+      .number("perplexity");
+}
+
+// The perplexity of an earlier run, or of the one whose Hessians this one uses, which becomes this
+// one's own; on root; NaN on the others and where there is none.
+double stored_perplexity(const RunContext& context) {
+  if (!context.comm.is_root()) return std::nan("");
+  const std::string& run = context.hessians_fingerprint;
+  const bool borrows = context.work.borrows_measurement();
+  const auto path = context.work.measurement(kPerplexityName);
+  const bool is_here = borrows ? checkpoint::state_file_is_valid(path, kPerplexityKind, run)
+                               : checkpoint::state_file_is_usable(path, kPerplexityKind, run);
+  if (is_here) return read_perplexity(context, path);
+  const auto other =
+      checkpoint::WorkFolder(context.work.hessians_in()).measurement(kPerplexityName);
+  if (!checkpoint::state_file_is_valid(other, kPerplexityKind, run)) return std::nan("");
+  const double perplexity = read_perplexity(context, other);
+  if (!borrows) store_perplexity(context, perplexity);
+  return perplexity;
 }
 
 // What is still to be done.
@@ -147,7 +152,7 @@ void write_event(const RunContext& context, const MeasuredLayer& record, int ran
 }
 
 // The layer's record of all options, put together from parts: those of this run, and those that an
-// earlier one left. It takes their place in the work folder.
+// earlier one left. It takes their place in the work folder, unless that is another job's.
 MeasuredLayer whole_record(const RunContext& context, std::int64_t layer,
                            std::vector<MeasuredLayer> parts) {
   for (MeasuredLayer& part : load_measured_parts(context, layer)) parts.push_back(std::move(part));
@@ -163,6 +168,7 @@ MeasuredLayer whole_record(const RunContext& context, std::int64_t layer,
          context.model.layer(layer).key);
   }
   MeasuredLayer record = merge_parts(parts);
+  if (context.work.borrows_measurement()) return record;  // left as parts where it is
   save_measurement(context, record);
   remove_measured_parts(context, layer);
   write_event(context, record, context.comm.rank());

@@ -8,6 +8,7 @@
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/run_fingerprint.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
+#include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/model_directory.hpp"
 #include "pipeline/report/memory.hpp"
@@ -185,8 +186,10 @@ void write_report(const RunContext& context, const MeasuredModel& measured,
   const std::filesystem::path json = context.work.report();
   const std::filesystem::path page = context.work.report_page();
   const std::filesystem::path record = context.work.quantized(kName);
-  const std::string run =
-      output_fingerprint(context, allocated) + ':' + (evaluation ? evaluation->rows_hash : "");
+  // The settings as they are written: another name of the same text is shown as it is now.
+  const std::string run = fmt::format(
+      "{}:{}:{}", output_fingerprint(context, allocated), evaluation ? evaluation->rows_hash : "",
+      checkpoint::xxh3_128_hex(config::output_identity(context.config)));
   std::int64_t is_there = 0;
   comm::on_root(context.comm, [&] {
     is_there = std::filesystem::exists(json) && std::filesystem::exists(page) &&

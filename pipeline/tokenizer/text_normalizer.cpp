@@ -24,6 +24,9 @@ template <class... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
 };
+// Of C++20 itself, but not of Clang 14, which builds the fuzzers.
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
 
 // A file must not make much of little.
 std::size_t most_bytes(const std::string& text) {

@@ -96,6 +96,10 @@ TEST(Sweep, points_with_other_damping_share_hessians_those_with_other_rows_nothi
 TEST(Sweep, the_measurement_keeps_the_heads_hessian_where_a_point_needs_it) {
   EXPECT_EQ(sweep_of("{head_bits: [16, 8]}").measurements[0].allocate.head_bits, 8);
   EXPECT_EQ(sweep_of("{head_bits: [16]}").measurements[0].allocate.head_bits, 16);
+  // Also where the point is of another measurement, which uses its Hessians.
+  const Sweep zipped = sweep_of("{damping: [0.05, 0.2], head_bits: [16, 8], combine: zip}");
+  EXPECT_EQ(zipped.measurements[0].allocate.head_bits, 8);
+  EXPECT_EQ(zipped.points[0].job.allocate.head_bits, 16);
 }
 
 TEST(Sweep, overrides_count_for_all_points_but_not_for_what_is_swept) {

@@ -12,6 +12,7 @@ using nlohmann::json;
 using report::RunReport;
 using report::SweepRow;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 RunReport finished_report() {
@@ -27,6 +28,8 @@ RunReport finished_report() {
   report.evaluation->perplexity = 5.5;
   report.evaluation->plain_perplexity = 5.25;
   report.evaluation->kl_mean = 0.015;
+  report.evaluation->rows = 32;
+  report.evaluation->rows_hash = "abc";
   report.settings = "version: 1\n";
   return report;
 }
@@ -77,6 +80,17 @@ TEST(SweepTable, says_what_is_known_and_what_is_not) {
   const std::string text = report::sweep_text(two_rows());
   EXPECT_THAT(text, HasSubstr("0  bpw-4    3.9983     6  3.00 MiB  sum 0.333333  0.333"));
   EXPECT_THAT(text, HasSubstr("1  bpw-5  not done"));
+}
+
+TEST(SweepTable, says_where_figures_cannot_be_compared) {
+  std::vector<SweepRow> rows = two_rows();
+  rows[1].figures = rows[0].figures;
+  EXPECT_THAT(report::sweep_text(rows), Not(HasSubstr("note:")));
+  rows[1].figures->rows_hash = "def";
+  EXPECT_THAT(report::sweep_text(rows), HasSubstr("note: evaluated on different rows"));
+  const json read = json::parse(report::sweep_json(rows));
+  EXPECT_EQ(read["points"][1]["rows_xxh3_128"], "def");
+  EXPECT_EQ(read["points"][1]["evaluation_rows"], 32);
 }
 
 TEST(SweepTable, an_output_without_evaluation_has_no_perplexity) {

@@ -5,10 +5,12 @@ Arguments: PROGRAM MAKE_MODEL SHIM SHARED_DATA, as the fault tests.
 """
 import csv
 import json
+import os
+import signal
 import subprocess
 
-from fault_lab import (BAD_DATA, CANNOT_CREATE, CONFIG, NO_INPUT, PROGRAM, Lab, die, sum_of,
-                       wait_for)
+from fault_lab import (BAD_DATA, CANNOT_CREATE, CONFIG, NO_INPUT, PROGRAM, TRY_AGAIN, Lab, die,
+                       sum_of, wait_for)
 
 BITS = ["3.5", "4.5", "6"]
 
@@ -86,7 +88,7 @@ def test_whole(lab, sums):
     check_points(job, sums, "two ranks")
     points = check_summary(job, [True] * 3)
     check((job.output / "sweep.txt").read_text() == out, f"the table is not printed: {out}")
-    check("point 1 (2 of 3), bpw-4.5" in err, f"the points are not told of: {err}")
+    check("point bpw-4.5: number 1, 2 of 3" in err, f"the points are not told of: {err}")
     # Each is a run of its own, with what it was and a report that shows all.
     for point in points:
         work = job.work / "points" / point["name"]
@@ -109,7 +111,7 @@ def test_killed(lab, sums):
     """Killed in the measurement, in a point, and while the summary is due; then run to its end."""
     job = sweep_job(lab, f"{{bpw: [{', '.join(BITS)}]}}")
     for fault in ("point=layer_measured,count=4,action=kill", "point=layer_written,count=9,action=kill",
-                  "point=batch_evaluated,count=1,action=kill"):
+                  "point=batch_evaluated,count=1,action=kill", "point=text_written,count=9,action=kill"):
         code, _, err = command(job, "sweep run", fault=fault)
         check(code != 0, f"{fault}: not killed: {err}")
     must(job, "sweep run", ranks=3)
@@ -118,8 +120,12 @@ def test_killed(lab, sums):
     check(job.measured_again() <= 1, f"measured again: {job.started()}")
     check_summary(job, [True] * 3)
     left = [p for p in job.folder.rglob("*.tmp.*")] + [p for p in job.folder.rglob("*.partial")]
-    check(not left, f"left behind: {left}")
-    print("killed three times: same bytes, at most one layer measured again, nothing left behind")
+    check(not [p for p in left if not p.name.startswith("sweep.")], f"left behind: {left}")
+    for path in left:
+        os.utime(path, (0, 0))
+    must(job, "sweep summary")
+    check(not list(job.output.glob("*.tmp.*")), "old temporaries of the summary stay")
+    print(f"killed four times ({len(left)} temporary file(s) of the summary left and removed): same bytes, at most one layer measured again, nothing left behind")
 
 
 def test_points(lab, sums):
@@ -197,7 +203,41 @@ def test_text(lab):
             f"tokens: {lab.tokens},", f"sources: [{{path: {lab.tokens}, kind: tokens}}],"))
         plain.must_finish(1)
         check(sum_of(job.output / f"bpw-{bits}") == plain.sum(), f"sources, {bits} bits: other bytes")
+    # What the rows were made of is known from the job that made them.
+    job.file.write_text(text.replace("rows: 12,", "rows: 12, seed: 7,"))
+    code, _, err = command(job, "sweep run", point=1)
+    check(code == BAD_DATA and "calibration.seed: 7 in this job, 0 in that one" in err, f"other rows: {code} {err}")
     print("rows from sources, Hessians computed again: bytes of plain runs")
+
+
+def test_stopped(lab, sums):
+    """A point that has to compute Hessians again, stopped in it: nothing is put into what it borrows."""
+    job = sweep_job(lab, f"{{bpw: [{', '.join(BITS)}]}}", hessians="recompute", every_s=0)
+    must(job, "measure")
+    shared = sum_of(job.work)
+    process = subprocess.Popen([str(PROGRAM), "sweep", "run", str(job.file), "--point", "1"], text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               env=job.environment("point=layer_quantizing,count=3,action=sleep:2"))
+    wait_for(lambda: sum(job.started("layer_quantizing").values()) >= 3, 30, "a point to quantize")
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=60)
+    check(process.returncode == TRY_AGAIN and "point bpw-4.5: stopped" in err, f"stopped: {process.returncode} {err}")
+    kept = job.folder / "points"
+    (job.work / "points").rename(kept)
+    check(sum_of(job.work) == shared, "a stopped point wrote into the measurement's folder")
+    kept.rename(job.work / "points")
+    must(job, "sweep run", point=1, ranks=3)
+    check(sum_of(job.output / "bpw-4.5") == sums["4.5"], "other bytes after a stop")
+    print("a point stopped while it computes Hessians again: the measurement untouched, same bytes")
+
+
+def test_rows(lab):
+    """Points with other rows are evaluated on others, and the table says so."""
+    job = sweep_job(lab, "{rows: [8, 12]}", bpw="4")
+    out, _ = must(job, "sweep run")
+    check("note: evaluated on different rows" in out, f"rows: {out}")
+    check(len(list((job.work / "measured").iterdir())) == 2, "not two measurements")
+    print("a sweep of rows: two measurements, and a note that their figures differ in rows")
 
 
 def test_refusals(lab, whole):
@@ -206,7 +246,7 @@ def test_refusals(lab, whole):
     # The point that cannot be met is named; those before it are done.
     job = sweep_job(lab, "{bpw: [4, 1.2, 5]}")
     code, _, err = command(job, "sweep run", ranks=2)
-    check(code == CONFIG and err.count("error:") == 1 and "point 1 (2 of 3), bpw-1.2:" in err, f"too few bits: {code} {err}")
+    check(code == CONFIG and err.count("error:") == 1 and "point bpw-1.2:" in err, f"too few bits: {code} {err}")
     check_summary(job, [True, False, False])
     # Another measurement than the one that is borrowed, one that is not complete, or damaged.
     other = lab.job(bpw="4")
@@ -233,4 +273,6 @@ with Lab(layers=4) as lab:
     test_point_alone(lab, sums)
     test_damping(lab)
     test_text(lab)
+    test_stopped(lab, sums)
+    test_rows(lab)
     test_refusals(lab, whole)
