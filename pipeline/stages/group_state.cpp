@@ -54,16 +54,9 @@ MeasuredLayer load_record(const RunContext& context, std::int64_t layer, const s
   return record;
 }
 
-// A damaged file of another job is left for that one to mend.
-bool is_usable(const fs::path& path, const std::string& kind, const std::string& fingerprint,
-               bool is_borrowed) {
-  return is_borrowed ? checkpoint::state_file_is_valid(path, kind, fingerprint)
-                     : checkpoint::state_file_is_usable(path, kind, fingerprint);
-}
-
 bool record_is_usable(const RunContext& context, const std::string& name) {
-  return is_usable(context.work.measurement(name), measurement_kind(name), context.fingerprint,
-                   context.work.borrows_measurement());
+  return is_usable_state(context.work.measurement(name), measurement_kind(name),
+                         context.fingerprint, context.work.borrows_measurement());
 }
 
 // Names, without their ending, of the files of measured parts that are there, sorted.
@@ -121,6 +114,12 @@ std::vector<bool> share_checks(const RunContext& context, std::int64_t count, Ch
 }
 
 }  // namespace
+
+bool is_usable_state(const fs::path& path, std::string_view kind, std::string_view fingerprint,
+                     bool is_borrowed) {
+  return is_borrowed ? checkpoint::state_file_is_valid(path, kind, fingerprint)
+                     : checkpoint::state_file_is_usable(path, kind, fingerprint);
+}
 
 void save_hessian(const RunContext& context, std::int64_t group,
                   const CalibratedGroup& calibrated) {
@@ -182,8 +181,8 @@ void remove_measured_parts(const RunContext& context, std::int64_t layer) {
 
 std::vector<bool> find_kept_hessians(const RunContext& context) {
   return share_checks(context, std::ssize(context.model.layout.groups), [&](std::int64_t group) {
-    return is_usable(hessian_path(context, group), hessian_kind(context, group),
-                     context.hessians_fingerprint, context.work.borrows_hessians());
+    return is_usable_state(hessian_path(context, group), hessian_kind(context, group),
+                           context.hessians_fingerprint, context.work.borrows_hessians());
   });
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pipeline/stages/measure_group.hpp"
@@ -10,6 +12,11 @@ namespace shardquant::stages {
 
 // State files of Hessian groups and of measured layers in the work folder, each written once and
 // whole.
+
+/// Whether a whole and undamaged state file of that kind and run is there. A damaged one is
+/// renamed, but left as it is where it is borrowed: it is for the job of that folder to mend.
+bool is_usable_state(const std::filesystem::path& path, std::string_view kind,
+                     std::string_view fingerprint, bool is_borrowed);
 
 /// The group's Hessian, and its sketches where there are any. @throws Failure(io_error)
 void save_hessian(const RunContext& context, std::int64_t group, const CalibratedGroup& calibrated);

@@ -62,12 +62,10 @@ double stored_perplexity(const RunContext& context) {
   const std::string& run = context.hessians_fingerprint;
   const bool borrows = context.work.borrows_measurement();
   const auto path = context.work.measurement(kPerplexityName);
-  const bool is_here = borrows ? checkpoint::state_file_is_valid(path, kPerplexityKind, run)
-                               : checkpoint::state_file_is_usable(path, kPerplexityKind, run);
-  if (is_here) return read_perplexity(context, path);
+  if (is_usable_state(path, kPerplexityKind, run, borrows)) return read_perplexity(context, path);
   const auto other =
       checkpoint::WorkFolder(context.work.hessians_in()).measurement(kPerplexityName);
-  if (!checkpoint::state_file_is_valid(other, kPerplexityKind, run)) return std::nan("");
+  if (!is_usable_state(other, kPerplexityKind, run, true)) return std::nan("");
   const double perplexity = read_perplexity(context, other);
   if (!borrows) store_perplexity(context, perplexity);
   return perplexity;
