@@ -5,13 +5,13 @@
 
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/exl2_reader.hpp"
 #include "pipeline/formats/json_text.hpp"
-#include "pipeline/formats/measurement_file.hpp"
-#include "pipeline/formats/plan_file.hpp"
+#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
+#include "pipeline/model/source_model.hpp"
+#include "pipeline/records/measurement_file.hpp"
+#include "pipeline/records/plan_file.hpp"
 #include "pipeline/report/log.hpp"
 #include "pipeline/report/memory.hpp"
-#include "pipeline/stages/source_model.hpp"
 
 namespace shardquant::commands {
 
@@ -22,7 +22,7 @@ void print_row(const char* name, const std::string& value) {
 }
 
 void inspect_model(const std::filesystem::path& path) {
-  const stages::SourceModel model(path);
+  const model::SourceModel model(path);
   const model::ModelDescription& description = model.description;
   const bool quantized = description.storage == model::Storage::exl2;
   print_row("architecture", description.architecture);
@@ -43,27 +43,27 @@ void inspect_model(const std::filesystem::path& path) {
     if (!model.tensors.is_exl2(i)) continue;
     const model::LinearLayer& layer = model.layer(i);
     std::map<int, std::int64_t, std::greater<>> rows;
-    const auto groups = formats::read_exl2_groups(model.folder, layer.key, layer.inputs);
+    const auto groups = exl2::read_exl2_groups(model.folder, layer.key, layer.inputs);
     for (const kernels::RowGroup& group : groups) rows[group.bits] += group.rows;
     std::string text;
     for (const auto& [bits, count] : rows) text += fmt::format("{}b:{} ", bits, count);
-    const auto bits = kernels::stored_bits(groups, formats::exl2_padded_outputs(layer.outputs));
+    const auto bits = kernels::stored_bits(groups, exl2::exl2_padded_outputs(layer.outputs));
     std::printf("%-44s %8.4f  %s\n", layer.key.c_str(),
                 static_cast<double>(bits) / static_cast<double>(layer.parameters()), text.c_str());
   }
 }
 
 void inspect_measurement(const std::filesystem::path& path) {
-  const formats::Measurement measurement = formats::read_measurement_2023(path);
+  const records::Measurement measurement = records::read_measurement_2023(path);
   print_row("measurement", "2023 schema");
   print_row("layers", std::to_string(measurement.layers.size()));
   print_row("base perplexity", fmt::format("{:.6g}", measurement.base_perplexity));
   std::printf("\n%-44s %12s %8s %10s %10s\n", "layer", "weights", "options", "least err",
               "most err");
-  for (const formats::LayerMeasurement& layer : measurement.layers) {
+  for (const records::LayerMeasurement& layer : measurement.layers) {
     double least = layer.options.front().err;
     double most = least;
-    for (const formats::MeasuredOption& option : layer.options) {
+    for (const records::MeasuredOption& option : layer.options) {
       least = std::min(least, option.err);
       most = std::max(most, option.err);
     }
@@ -73,14 +73,14 @@ void inspect_measurement(const std::filesystem::path& path) {
 }
 
 void inspect_plan(const std::filesystem::path& path) {
-  const formats::Plan plan = formats::read_plan(path);
+  const records::Plan plan = records::read_plan(path);
   print_row("plan, objective",
             fmt::format("{} = {:.9g} ({})", plan.objective, plan.objective_value, plan.status));
   if (plan.lower_bound) print_row("lower bound", fmt::format("{:.9g}", *plan.lower_bound));
   print_row("bits per weight", fmt::format("{:.6f}", plan.bpw()));
   print_row("bits of budget", fmt::format("{} of {}", plan.total_bits, plan.budget_bits));
   std::printf("\n%-44s %-32s %10s\n", "layer", "option", "err");
-  for (const formats::PlannedLayer& layer : plan.layers) {
+  for (const records::PlannedLayer& layer : plan.layers) {
     std::printf("%-44s %-32s %10.6f\n", report::printable(layer.key).c_str(),
                 report::printable(layer.desc).c_str(), layer.err);
   }

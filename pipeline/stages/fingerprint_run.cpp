@@ -13,7 +13,7 @@ namespace shardquant::stages {
 
 namespace {
 
-std::string tensor_headers(const SourceModel& model) {
+std::string tensor_headers(const model::SourceModel& model) {
   std::string text;
   for (const formats::SafetensorsFile& file : model.folder.files()) {
     text += fmt::format("{} {}\n", file.name(), file.file_bytes());
@@ -55,7 +55,7 @@ std::string file_field(std::size_t index, const std::string& path) {
 }  // namespace
 
 checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
-                                           const SourceModel& model,
+                                           const model::SourceModel& model,
                                            const std::vector<std::string>& file_hashes) {
   checkpoint::RunFingerprint fingerprint;
   fingerprint.add(kBuildField, checkpoint::build_identity());
