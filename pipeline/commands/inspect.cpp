@@ -47,7 +47,7 @@ void inspect_model(const std::filesystem::path& path) {
     for (const kernels::RowGroup& group : groups) rows[group.bits] += group.rows;
     std::string text;
     for (const auto& [bits, count] : rows) text += fmt::format("{}b:{} ", bits, count);
-    const auto bits = kernels::stored_bits(groups, exl2::exl2_padded_outputs(layer.outputs));
+    const auto bits = exl2::stored_bits(groups, exl2::exl2_padded_outputs(layer.outputs));
     std::printf("%-44s %8.4f  %s\n", layer.key.c_str(),
                 static_cast<double>(bits) / static_cast<double>(layer.parameters()), text.c_str());
   }

@@ -19,6 +19,7 @@
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/faults/fault_point.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/hash_model.hpp"
@@ -253,7 +254,7 @@ void JobRunner::run(const Job& job) {
                                   std::move(fingerprints.hessians),
                                   slices_of(config),
                                   quantizer_settings(config.quantizer),
-                                  kernels::exl2_2023_options(),
+                                  exl2::exl2_2023_options(),
                                   device_link_.get()};
   report_restart(context);
   context.events.write("run_start", "start",

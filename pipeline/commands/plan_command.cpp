@@ -7,6 +7,7 @@
 #include "pipeline/commands/print_plan.hpp"
 #include "pipeline/config/sweep.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace shardquant::commands {
 
@@ -80,7 +81,7 @@ void plan_job(const PlanArguments& arguments) {
                                      layout,
                                      job,
                                      profile,
-                                     kernels::exl2_2023_options(),
+                                     exl2::exl2_2023_options(),
                                      bytes_of_weight(description),
                                      job.quantize.hessians != "recompute"};
   std::vector<forecast::JobPlan> plans;

@@ -74,7 +74,7 @@ void verify(const VerifyArguments& arguments) {
     flushed += exl2::count_flushed_groups(layer);
     ++checked;
     if (info.role != model::Role::head) {
-      bits += kernels::stored_bits(layer.groups, layer.padded_outputs());
+      bits += exl2::stored_bits(layer.groups, layer.padded_outputs());
       parameters += info.parameters();
     }
     if (source) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/evaluation/evaluation_cost.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
 #include "pipeline/waves/calibrate.hpp"
@@ -34,7 +35,7 @@ std::int64_t hidden_bytes(const model::ModelDescription& description, const wave
 std::int64_t sum_bytes(const model::ModelLayout& layout, int ranks) {
   const std::vector<bool> all(layout.groups.size(), true);
   const auto units = [&](const model::HessianGroup& group) {
-    return waves::measure_units(layout, group, kernels::exl2_2023_options());
+    return waves::measure_units(layout, group, exl2::exl2_2023_options());
   };
   std::int64_t most = 0;
   for (const waves::Wave& wave : waves::plan_waves(layout, all, units, ranks, true)) {

@@ -4,11 +4,11 @@
 #include <optional>
 #include <vector>
 
-#include "kernels/api/quant_option.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/formats/model_directory.hpp"
 #include "pipeline/formats/weights/exl2/exl2_layer.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/formats/weights/exl2/rewrite_config.hpp"
 #include "pipeline/output/describe_model.hpp"
 #include "pipeline/output/output_layout.hpp"
@@ -19,15 +19,15 @@ namespace {
 
 constexpr int kHeadInHalf = 16;
 
-kernels::QuantOption option_of(const records::QParams& recipe) {
+exl2::QuantOption option_of(const records::QParams& recipe) {
   return {recipe.group_size, recipe.bits, recipe.bits_prop, recipe.scale_bits};
 }
 
-std::int64_t layer_bytes(const model::LinearLayer& layer, const kernels::QuantOption& option) {
-  const auto groups = kernels::cut_into_groups(option, layer.inputs);
+std::int64_t layer_bytes(const model::LinearLayer& layer, const exl2::QuantOption& option) {
+  const auto groups = exl2::cut_into_groups(option, layer.inputs);
   if (groups.empty()) {
     fail(ExitCode::bad_data, "{}: the measured option {} does not exist for {} inputs", layer.key,
-         kernels::describe(option), layer.inputs);
+         exl2::describe(option), layer.inputs);
   }
   std::int64_t bytes = 0;
   for (const auto& tensor :
@@ -39,11 +39,11 @@ std::int64_t layer_bytes(const model::LinearLayer& layer, const kernels::QuantOp
 
 // The layout of the output with these options for the layers of the blocks.
 output::OutputLayout layout_with(const model::ModelLayout& layout,
-                                 const std::vector<kernels::QuantOption>& options, int head_bits,
+                                 const std::vector<exl2::QuantOption>& options, int head_bits,
                                  std::int64_t shard_mib) {
-  const auto head = kernels::head_option(head_bits);
-  std::vector<const kernels::QuantOption*> choices;
-  for (const kernels::QuantOption& option : options) choices.push_back(&option);
+  const auto head = exl2::head_option(head_bits);
+  std::vector<const exl2::QuantOption*> choices;
+  for (const exl2::QuantOption& option : options) choices.push_back(&option);
   choices.push_back(head ? &*head : nullptr);
   return output::lay_out_output(layout, choices, shard_mib);
 }
@@ -76,7 +76,7 @@ std::int64_t measurement_bytes(const records::Measurement& measurement) {
 
 OutputSize::OutputSize(const std::filesystem::path& source, int head_bits, std::int64_t shard_mib)
     : source_(source.string()), head_bits_(head_bits), shard_mib_(shard_mib) {
-  if (head_bits != kHeadInHalf && !kernels::head_option(head_bits)) {
+  if (head_bits != kHeadInHalf && !exl2::head_option(head_bits)) {
     fail(ExitCode::config, "head bits: {} is none of 2, 3, 4, 5, 6, 8, 16", head_bits);
   }
   const formats::ModelDirectory directory(source);
@@ -127,7 +127,7 @@ std::int64_t OutputSize::card_bytes() const {
 allocation::FolderSize OutputSize::by_layer(const records::Measurement& measurement) const {
   require_same_model(measurement);
   allocation::FolderSize size;
-  std::vector<kernels::QuantOption> largest;
+  std::vector<exl2::QuantOption> largest;
   std::int64_t largest_bytes = 0;
   for (std::size_t l = 0; l < measurement.layers.size(); ++l) {
     std::vector<std::int64_t>& bytes = size.layer_bytes.emplace_back();
@@ -153,7 +153,7 @@ allocation::FolderSize OutputSize::by_layer(const records::Measurement& measurem
 std::int64_t OutputSize::bytes(const records::Measurement& measurement,
                                const records::Plan& plan) const {
   require_same_model(measurement);
-  std::vector<kernels::QuantOption> options;
+  std::vector<exl2::QuantOption> options;
   for (const records::PlannedLayer& layer : plan.layers) {
     options.push_back(option_of(plan.recipes.at(layer.desc)));
   }

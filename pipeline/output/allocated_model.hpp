@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "kernels/api/quant_option.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/output/output_layout.hpp"
 #include "pipeline/records/plan_file.hpp"
 
@@ -12,7 +12,7 @@ namespace shardquant::output {
 struct AllocatedModel {
   records::Plan plan;
   /// By linear layer, head included; null: kept in fp16.
-  std::vector<kernels::QuantOption> options;
+  std::vector<exl2::QuantOption> options;
   std::vector<bool> quantized;
   OutputLayout output;
 };

@@ -8,17 +8,17 @@ namespace shardquant::output {
 namespace {
 
 void add_linear(OutputLayout& output, const model::LinearLayer& layer,
-                const kernels::QuantOption* option, std::vector<kernels::RowGroup>& groups) {
+                const exl2::QuantOption* option, std::vector<kernels::RowGroup>& groups) {
   if (option == nullptr) {
     output.tensors.push_back(
         {layer.key + ".weight", formats::Dtype::f16, {layer.outputs, layer.inputs}});
     return;
   }
-  groups = layer.role == model::Role::head ? kernels::cut_head_into_groups(*option, layer.inputs)
-                                           : kernels::cut_into_groups(*option, layer.inputs);
+  groups = layer.role == model::Role::head ? exl2::cut_head_into_groups(*option, layer.inputs)
+                                           : exl2::cut_into_groups(*option, layer.inputs);
   if (groups.empty()) {
     fail(ExitCode::internal, "{}: option {} does not exist for {} inputs", layer.key,
-         kernels::describe(*option), layer.inputs);
+         exl2::describe(*option), layer.inputs);
   }
   exl2::require_storable(layer.key, layer.inputs, groups);
   for (auto& tensor :
@@ -33,13 +33,13 @@ std::int64_t OutputLayout::stored_layer_bits(const model::ModelLayout& layout) c
   std::int64_t bits = 0;
   for (std::size_t i = 0; i + 1 < layout.linear_layers.size(); ++i) {
     bits +=
-        kernels::stored_bits(groups[i], exl2::exl2_padded_outputs(layout.linear_layers[i].outputs));
+        exl2::stored_bits(groups[i], exl2::exl2_padded_outputs(layout.linear_layers[i].outputs));
   }
   return bits;
 }
 
 OutputLayout lay_out_output(const model::ModelLayout& layout,
-                            std::span<const kernels::QuantOption* const> choices,
+                            std::span<const exl2::QuantOption* const> choices,
                             std::int64_t shard_mib) {
   OutputLayout output;
   output.groups.resize(layout.linear_layers.size());

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/api/quant_option.hpp"
 #include "pipeline/formats/output_shards.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/model_description.hpp"
 
 namespace shardquant::output {
@@ -28,7 +28,7 @@ struct OutputLayout {
 /// choices: by linear layer, head included, the option to use; null keeps the layer in fp16 (head
 /// only). Pure. @throws Failure(internal) where an option does not exist for a layer
 OutputLayout lay_out_output(const model::ModelLayout& layout,
-                            std::span<const kernels::QuantOption* const> choices,
+                            std::span<const exl2::QuantOption* const> choices,
                             std::int64_t shard_mib);
 
 }  // namespace shardquant::output

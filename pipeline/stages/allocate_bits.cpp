@@ -9,10 +9,10 @@ namespace shardquant::stages {
 
 namespace {
 
-const kernels::QuantOption& option_named(const waves::RunContext& context, const std::string& desc,
-                                         const std::string& key) {
-  for (const kernels::QuantOption& option : context.options) {
-    if (kernels::describe(option) == desc) return option;
+const exl2::QuantOption& option_named(const waves::RunContext& context, const std::string& desc,
+                                      const std::string& key) {
+  for (const exl2::QuantOption& option : context.options) {
+    if (exl2::describe(option) == desc) return option;
   }
   fail(ExitCode::internal, "{}: the plan names an unknown option '{}'", key, desc);
 }
@@ -22,7 +22,7 @@ void apply_plan(const waves::RunContext& context, output::AllocatedModel& model)
   const auto& layers = context.model.layout.linear_layers;
   model.options.resize(layers.size());
   model.quantized.assign(layers.size(), true);
-  std::vector<const kernels::QuantOption*> choices(layers.size());
+  std::vector<const exl2::QuantOption*> choices(layers.size());
   for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
     const records::PlannedLayer& planned = model.plan.layers[i];
     if (planned.key != layers[i].key) {
@@ -32,7 +32,7 @@ void apply_plan(const waves::RunContext& context, output::AllocatedModel& model)
     model.options[i] = option_named(context, planned.desc, planned.key);
     choices[i] = &model.options[i];
   }
-  const auto head = kernels::head_option(static_cast<int>(context.config.allocate.head_bits));
+  const auto head = exl2::head_option(static_cast<int>(context.config.allocate.head_bits));
   model.quantized.back() = head.has_value();
   if (head) {
     model.options.back() = *head;

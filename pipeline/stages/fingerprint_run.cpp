@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "kernels/api/quant_option.hpp"
 #include "pipeline/checkpoint/build_identity.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace shardquant::stages {
 
@@ -28,8 +28,8 @@ std::string tensor_headers(const model::SourceModel& model) {
 
 std::string option_table() {
   std::string text;
-  for (const kernels::QuantOption& option : kernels::exl2_2023_options()) {
-    text += kernels::describe(option) + '\n';
+  for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+    text += exl2::describe(option) + '\n';
   }
   return text;
 }

@@ -87,7 +87,7 @@ bool all_options(const waves::RunContext& context, const std::vector<bool>& flag
   const std::int64_t inputs = context.model.layer(layer).inputs;
   const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
   for (std::size_t o = 0; o < context.options.size(); ++o) {
-    if (kernels::cut_into_groups(context.options[o], inputs).empty()) continue;
+    if (exl2::cut_into_groups(context.options[o], inputs).empty()) continue;
     if (flags[base + o] != value) return false;
   }
   return true;
@@ -219,11 +219,11 @@ records::LayerMeasurement layer_measurement(const waves::RunContext& context, st
   const model::LinearLayer& info = context.model.layer(layer);
   records::LayerMeasurement measured{info.key, info.parameters(), {}, {}, {}};
   for (std::size_t i = 0; i < context.options.size(); ++i) {
-    const kernels::QuantOption& option = context.options[i];
-    const auto groups = kernels::cut_into_groups(option, info.inputs);
+    const exl2::QuantOption& option = context.options[i];
+    const auto groups = exl2::cut_into_groups(option, info.inputs);
     if (groups.empty()) continue;
     measured.options.push_back(records::measured_option(
-        kernels::describe(option), kernels::measured_bits(groups, info.outputs), info.parameters(),
+        exl2::describe(option), exl2::measured_bits(groups, info.outputs), info.parameters(),
         err[i], {option.group_size, option.bits, option.proportions, option.scale_bits}));
   }
   return measured;

@@ -48,15 +48,14 @@ std::vector<std::string> rounded_groups(const model::SourceModel& model,
 // Of the options the plan chose.
 std::int64_t flushed_groups(const model::SourceModel& model,
                             const std::vector<waves::MeasuredLayer>& records,
-                            std::span<const kernels::QuantOption> options,
-                            const records::Plan& plan) {
+                            std::span<const exl2::QuantOption> options, const records::Plan& plan) {
   std::map<std::string, std::string> desc_of;
   for (const records::PlannedLayer& layer : plan.layers) desc_of[layer.key] = layer.desc;
   std::int64_t flushed = 0;
   for (const waves::MeasuredLayer& record : records) {
     const auto chosen = desc_of.find(model.layer(record.layer).key);
     for (std::size_t i = 0; chosen != desc_of.end() && i < options.size(); ++i) {
-      if (kernels::describe(options[i]) == chosen->second) flushed += record.flushed_groups[i];
+      if (exl2::describe(options[i]) == chosen->second) flushed += record.flushed_groups[i];
     }
   }
   return flushed;
@@ -66,7 +65,7 @@ std::int64_t flushed_groups(const model::SourceModel& model,
 
 std::vector<std::string> numerical_summary(const model::SourceModel& model,
                                            const std::vector<waves::MeasuredLayer>& records,
-                                           std::span<const kernels::QuantOption> options,
+                                           std::span<const exl2::QuantOption> options,
                                            const records::Plan* plan) {
   std::vector<std::string> raised;
   std::vector<std::string> wide;

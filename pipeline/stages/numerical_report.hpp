@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/records/plan_file.hpp"
 #include "pipeline/waves/measure_group.hpp"
 #include "pipeline/waves/run_context.hpp"
@@ -13,7 +14,7 @@ namespace shardquant::stages {
 /// that the chosen options (where there is a plan) flush to zero. One line where all went as asked.
 std::vector<std::string> numerical_summary(const model::SourceModel& model,
                                            const std::vector<waves::MeasuredLayer>& records,
-                                           std::span<const kernels::QuantOption> options,
+                                           std::span<const exl2::QuantOption> options,
                                            const records::Plan* plan);
 
 /// Root logs the summary of the records and writes it to events.jsonl; the other ranks do nothing.

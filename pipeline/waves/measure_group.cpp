@@ -67,18 +67,18 @@ kernels::Matrix permuted_sketches(kernels::Backend& backend, std::span<const flo
   return matrix;
 }
 
-std::int64_t existing_options(std::span<const kernels::QuantOption> options, std::int64_t inputs) {
-  return std::count_if(options.begin(), options.end(), [&](const kernels::QuantOption& option) {
-    return !kernels::cut_into_groups(option, inputs).empty();
+std::int64_t existing_options(std::span<const exl2::QuantOption> options, std::int64_t inputs) {
+  return std::count_if(options.begin(), options.end(), [&](const exl2::QuantOption& option) {
+    return !exl2::cut_into_groups(option, inputs).empty();
   });
 }
 
-std::vector<std::vector<kernels::RowGroup>> cuts_of(std::span<const kernels::QuantOption> options,
+std::vector<std::vector<kernels::RowGroup>> cuts_of(std::span<const exl2::QuantOption> options,
                                                     const std::vector<std::int64_t>& chosen,
                                                     std::int64_t inputs) {
   std::vector<std::vector<kernels::RowGroup>> cuts;
   for (const std::int64_t option : chosen) {
-    cuts.push_back(kernels::cut_into_groups(options[static_cast<std::size_t>(option)], inputs));
+    cuts.push_back(exl2::cut_into_groups(options[static_cast<std::size_t>(option)], inputs));
   }
   return cuts;
 }
@@ -151,7 +151,7 @@ MeasuredLayer MeasuredLayer::from_bytes(std::span<const std::byte>& bytes) {
 }
 
 bool measure_group(kernels::Backend& backend, const model::SourceModel& model, std::int64_t group,
-                   const CalibratedGroup& calibrated, std::span<const kernels::QuantOption> options,
+                   const CalibratedGroup& calibrated, std::span<const exl2::QuantOption> options,
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
                    const GroupUnits& units, std::int64_t first, std::int64_t end,
                    const MeasuredLayerSink& sink) {

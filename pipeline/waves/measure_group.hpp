@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/api/backend.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/source_model.hpp"
 #include "pipeline/waves/packed_hessian.hpp"
 #include "pipeline/waves/work_cost.hpp"
@@ -57,7 +58,7 @@ using MeasuredLayerSink = std::function<bool(const MeasuredLayer&)>;
 /// depend on the others measured with it. False where `sink` ended it before the last layer.
 /// @throws Failure(bad_data) naming the tensor or the group, where weight or Hessian hold NaN
 bool measure_group(kernels::Backend& backend, const model::SourceModel& model, std::int64_t group,
-                   const CalibratedGroup& calibrated, std::span<const kernels::QuantOption> options,
+                   const CalibratedGroup& calibrated, std::span<const exl2::QuantOption> options,
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
                    const GroupUnits& units, std::int64_t first, std::int64_t end,
                    const MeasuredLayerSink& sink);

@@ -9,6 +9,7 @@
 #include "pipeline/config/run_config.hpp"
 #include "pipeline/control/run_control.hpp"
 #include "pipeline/formats/token_stream.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/source_model.hpp"
 #include "pipeline/report/events.hpp"
 #include "pipeline/report/log.hpp"
@@ -35,7 +36,7 @@ struct RunContext {
   std::string hessians_fingerprint;  ///< of what Hessians and perplexity depend on
   Slices slices;
   kernels::QuantizerSettings settings;
-  std::span<const kernels::QuantOption> options;
+  std::span<const exl2::QuantOption> options;
   DeviceLink* device_link = nullptr;  ///< null: partial Hessians go through host memory
 };
 

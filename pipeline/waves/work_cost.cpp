@@ -102,15 +102,15 @@ WorkAmount GroupUnits::work(std::int64_t first, std::int64_t end) const {
 }
 
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const kernels::QuantOption> options,
+                         std::span<const exl2::QuantOption> options,
                          const std::vector<bool>& wanted) {
   if (group.index == layout.groups.back().index) return sum_units(group);
   GroupUnits result;
   result.group = group.index;
   result.setup = factor_work(group);
   std::vector<std::vector<kernels::RowGroup>> cuts;
-  for (const kernels::QuantOption& option : options) {
-    cuts.push_back(kernels::cut_into_groups(option, group.inputs));
+  for (const exl2::QuantOption& option : options) {
+    cuts.push_back(exl2::cut_into_groups(option, group.inputs));
   }
   const std::vector<std::size_t> order = kernels::sharing_order(cuts);
   for (const std::int64_t index : group.layers) {
@@ -123,7 +123,7 @@ GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianG
 }
 
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const kernels::QuantOption> options) {
+                         std::span<const exl2::QuantOption> options) {
   return measure_units(layout, group, options, {});
 }
 

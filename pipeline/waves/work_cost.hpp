@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/api/quant_option.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/model_description.hpp"
 
 namespace shardquant::waves {
@@ -53,11 +53,11 @@ struct GroupUnits {
 /// measured, and of groups with nothing wanted, one unit stands for adding up the Hessian. wanted:
 /// by layer * options + option.
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const kernels::QuantOption> options,
+                         std::span<const exl2::QuantOption> options,
                          const std::vector<bool>& wanted);
 /// The same with everything wanted.
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const kernels::QuantOption> options);
+                         std::span<const exl2::QuantOption> options);
 
 /// Quantizing: a unit is one layer. wanted: by layer.
 GroupUnits quantize_units(const model::ModelLayout& layout, const model::HessianGroup& group,

@@ -19,6 +19,7 @@
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/quantizer_kernels.hpp"
 #include "kernels/prepare_process.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
 namespace {
@@ -68,7 +69,7 @@ class ProfileBench {
     waves::WorkAmount sum = waves::block_work(description_, layout_, 0, kTokens, kLength);
     for (const model::HessianGroup& group : layout_.groups) {
       if (group.block != 0) continue;
-      const auto units = waves::measure_units(layout_, group, kernels::exl2_2023_options());
+      const auto units = waves::measure_units(layout_, group, exl2::exl2_2023_options());
       sum += units.work(0, units.count());
     }
     return sum;
@@ -112,8 +113,8 @@ class ProfileBench {
     seconds_.forward +=
         seconds_of([&] { backend_.linear(x, backend_.load_weight(tensor), {}, y); });
     std::vector<std::vector<kernels::RowGroup>> options;
-    for (const kernels::QuantOption& option : kernels::exl2_2023_options()) {
-      options.push_back(kernels::cut_into_groups(option, layer.inputs));
+    for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+      options.push_back(exl2::cut_into_groups(option, layer.inputs));
     }
     Matrix weight;
     kernels::SweepTimes times;

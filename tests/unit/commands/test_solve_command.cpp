@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <fstream>
 
-#include "kernels/api/quant_option.hpp"
 #include "pipeline/allocation/allocation_input.hpp"
 #include "pipeline/commands/print_allocation.hpp"
 #include "pipeline/forecast/output_size.hpp"
 #include "pipeline/formats/file_handle.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/model_description.hpp"
 #include "pipeline/records/measurement_file_2024.hpp"
 #include "pipeline/records/plan_file.hpp"
@@ -41,14 +41,14 @@ class SolveCommand : public testing::Test {
       auto& measured = measurement_.layers.emplace_back();
       measured.key = layer.key;
       measured.numel = layer.parameters();
-      for (const auto& option : kernels::exl2_2023_options()) {
-        const auto groups = kernels::cut_into_groups(option, layer.inputs);
+      for (const auto& option : exl2::exl2_2023_options()) {
+        const auto groups = exl2::cut_into_groups(option, layer.inputs);
         if (groups.empty()) continue;
-        const std::int64_t bits = kernels::measured_bits(groups, layer.outputs);
+        const std::int64_t bits = exl2::measured_bits(groups, layer.outputs);
         const double bpw = static_cast<double>(bits) / static_cast<double>(measured.numel);
         const double scale = 0.5 + 0.1 * static_cast<double>(measurement_.layers.size() % 5);
         measured.options.push_back(records::measured_option(
-            kernels::describe(option), bits, measured.numel, scale * std::exp2(-bpw),
+            exl2::describe(option), bits, measured.numel, scale * std::exp2(-bpw),
             {option.group_size, option.bits, option.proportions, option.scale_bits}));
       }
     }

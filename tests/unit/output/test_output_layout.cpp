@@ -17,8 +17,8 @@ TEST(OutputLayout, PlacesDoNotOverlapAndBitsAgreeWithTheFormula) {
   options.family = "qwen2";
   tests::make_model(folder.path() / "model", options);
   const model::SourceModel model(folder.path() / "model");
-  std::vector<const kernels::QuantOption*> choices;
-  const auto table = kernels::exl2_2023_options();
+  std::vector<const exl2::QuantOption*> choices;
+  const auto table = exl2::exl2_2023_options();
   for (std::size_t i = 0; i + 1 < model.layout.linear_layers.size(); ++i) {
     choices.push_back(&table[i % 2 == 0 ? 12 : 7]);
   }
@@ -46,8 +46,8 @@ TEST(OutputFiles, WhatRanksWriteInPlaceIsThereUnderItsNameAfterPublishing) {
   const tests::TempDirectory folder;
   tests::make_model(folder.path() / "model", {});
   const model::SourceModel model(folder.path() / "model");
-  std::vector<const kernels::QuantOption*> choices(model.layout.linear_layers.size(),
-                                                   &kernels::exl2_2023_options()[12]);
+  std::vector<const exl2::QuantOption*> choices(model.layout.linear_layers.size(),
+                                                &exl2::exl2_2023_options()[12]);
   const OutputLayout layout = lay_out_output(model.layout, choices, 8192);
   const auto target = folder.path() / "out";
   std::filesystem::create_directories(target);

@@ -5,9 +5,9 @@
 
 #include <cmath>
 
-#include "kernels/api/quant_option.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/file_handle.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_directory.hpp"
 #include "tests/unit/formats/expect_refusal.hpp"
@@ -98,10 +98,10 @@ TEST(MeasurementFile, DerivesEveryFigureOfTheFileOfExLlamaV2) {
     // 8192 inputs everywhere but for down_proj.
     const std::int64_t inputs = layer.key.find("down_proj") == std::string::npos ? 8192 : 28672;
     for (const MeasuredOption& option : layer.options) {
-      const kernels::QuantOption recipe{option.qparams.group_size, option.qparams.bits,
-                                        option.qparams.bits_prop, option.qparams.scale_bits};
+      const exl2::QuantOption recipe{option.qparams.group_size, option.qparams.bits,
+                                     option.qparams.bits_prop, option.qparams.scale_bits};
       const std::int64_t bits =
-          kernels::measured_bits(kernels::cut_into_groups(recipe, inputs), layer.numel / inputs);
+          exl2::measured_bits(exl2::cut_into_groups(recipe, inputs), layer.numel / inputs);
       equal +=
           measured_option(option.desc, bits, layer.numel, option.err, option.qparams) == option;
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/waves/deal_groups.hpp"
 
 namespace shardquant::waves {
@@ -24,7 +25,7 @@ model::ModelLayout layout_of(std::int64_t layers, std::int64_t hidden, std::int6
 std::vector<GroupUnits> units_of(const model::ModelLayout& layout) {
   std::vector<GroupUnits> units;
   for (const model::HessianGroup& group : layout.groups) {
-    units.push_back(measure_units(layout, group, kernels::exl2_2023_options()));
+    units.push_back(measure_units(layout, group, exl2::exl2_2023_options()));
   }
   return units;
 }
@@ -84,7 +85,7 @@ TEST(DealGroups, CutsGroupsForMoreRanksThanGroups) {
 
 TEST(DealGroups, WhatIsDoneCostsNothingAndIsInNoLayersOptions) {
   const auto layout = layout_of(1, 1024, 3072);
-  const auto options = kernels::exl2_2023_options();
+  const auto options = exl2::exl2_2023_options();
   std::vector<bool> wanted(layout.linear_layers.size() * options.size(), true);
   for (std::size_t o = 0; o < options.size(); ++o) wanted[o] = o == 3 || o == 20;  // of q
   const GroupUnits units = measure_units(layout, layout.groups[0], options, wanted);
@@ -100,7 +101,7 @@ TEST(DealGroups, WhatIsDoneCostsNothingAndIsInNoLayersOptions) {
 // Options that begin alike share what they begin with; cut apart they do it twice.
 TEST(DealGroups, RunsOfUnitsCostMoreThanTheWhole) {
   const auto layout = layout_of(1, 1024, 3072);
-  const GroupUnits units = measure_units(layout, layout.groups[3], kernels::exl2_2023_options());
+  const GroupUnits units = measure_units(layout, layout.groups[3], exl2::exl2_2023_options());
   const double whole = operations_of(units.work(0, 24));
   const double halves = operations_of(units.work(0, 12)) + operations_of(units.work(12, 24));
   EXPECT_GT(halves, whole);

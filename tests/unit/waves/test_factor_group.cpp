@@ -92,7 +92,7 @@ class FactorGroup : public ::testing::Test {
     const auto backend = kernels::make_backend(kernels::DeviceKind::cpu, 1, reason);
     CalibratedGroup calibrated{packed(h), {}};
     std::vector<MeasuredLayer> records;
-    const auto options = kernels::exl2_2023_options();
+    const auto options = exl2::exl2_2023_options();
     const GroupUnits units = measure_units(model_->layout, model_->group(0), options);
     measure_group(*backend, *model_, 0, calibrated, options, settings, ErrNorm::pooled, units, 0,
                   units.count(), [&](const MeasuredLayer& record) {
@@ -134,7 +134,7 @@ class FactorGroup : public ::testing::Test {
 
   // Of what was measured last.
   std::string summary() {
-    return stages::numerical_summary(*model_, measured_, kernels::exl2_2023_options(), nullptr)
+    return stages::numerical_summary(*model_, measured_, exl2::exl2_2023_options(), nullptr)
         .front();
   }
 

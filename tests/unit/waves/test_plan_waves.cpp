@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/waves/plan_waves.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
@@ -25,7 +26,7 @@ model::ModelLayout layout_of(std::int64_t layers) {
 TEST(PlanWaves, EveryWantedGroupOnceInModuleOrderWithAnOwner) {
   const auto layout = layout_of(7);
   const auto units = [&](const auto& group) {
-    return measure_units(layout, group, kernels::exl2_2023_options());
+    return measure_units(layout, group, exl2::exl2_2023_options());
   };
   std::vector<bool> wanted(layout.groups.size(), true);
   wanted[3] = wanted[9] = false;
@@ -52,7 +53,7 @@ TEST(PlanWaves, EveryWantedGroupOnceInModuleOrderWithAnOwner) {
 TEST(PlanWaves, StopsBehindTheLastWantedGroupUnlessAskedForAllBlocks) {
   const auto layout = layout_of(6);
   const auto units = [&](const auto& group) {
-    return measure_units(layout, group, kernels::exl2_2023_options());
+    return measure_units(layout, group, exl2::exl2_2023_options());
   };
   std::vector<bool> wanted(layout.groups.size(), false);
   wanted[model::kGroupsPerBlock * 2] = true;
@@ -65,7 +66,7 @@ TEST(PlanWaves, StopsBehindTheLastWantedGroupUnlessAskedForAllBlocks) {
 TEST(PlanWaves, LoadsOverAllWavesAreEven) {
   const auto layout = layout_of(24);
   const auto units = [&](const auto& group) {
-    return measure_units(layout, group, kernels::exl2_2023_options());
+    return measure_units(layout, group, exl2::exl2_2023_options());
   };
   const std::vector<bool> wanted(layout.groups.size(), true);
   for (const int ranks : {2, 4, 8}) {

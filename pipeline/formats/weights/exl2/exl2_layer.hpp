@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/api/quant_option.hpp"
 #include "pipeline/formats/tensor_info.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace shardquant::exl2 {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "kernels/api/quant_option.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace shardquant::exl2 {
 

@@ -206,7 +206,7 @@ TEST(Exl2Layer, SpecsNameTypeAndShapeTheTensors) {
   EXPECT_EQ(specs, expected);
   std::int64_t bits = 0;
   for (std::size_t i = 0; i < 5; ++i) bits += 8 * specs[i].bytes();
-  EXPECT_EQ(bits, kernels::stored_bits(groups, 64));
+  EXPECT_EQ(bits, exl2::stored_bits(groups, 64));
 }
 
 TEST(Exl2Layer, BytesFitTheSpecs) {

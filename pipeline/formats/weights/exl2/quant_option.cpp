@@ -1,13 +1,11 @@
-#include "kernels/api/quant_option.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <iterator>
-#include <numeric>
 
-namespace shardquant::kernels {
+namespace shardquant::exl2 {
 
 std::span<const QuantOption> exl2_2023_options() {
   static const std::array<QuantOption, 24> kOptions = {{
@@ -68,7 +66,7 @@ std::string describe(const QuantOption& option) {
   return text + ' ' + std::to_string(option.group_size) + "g s" + std::to_string(option.scale_bits);
 }
 
-std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t rows) {
+std::vector<kernels::RowGroup> cut_into_groups(const QuantOption& option, std::int64_t rows) {
   const std::int64_t group_size = option.group_size;
   const std::int64_t total = (rows + group_size - 1) / group_size;
   const auto blocks_of_128 = static_cast<double>((rows + 127) / 128);
@@ -84,7 +82,7 @@ std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t ro
   counts.back() += total - assigned;
   if (counts.back() < 0) return {};
 
-  std::vector<RowGroup> groups;
+  std::vector<kernels::RowGroup> groups;
   groups.reserve(static_cast<std::size_t>(total));
   std::int64_t row = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
@@ -97,8 +95,8 @@ std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t ro
   return groups;
 }
 
-std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows) {
-  std::vector<RowGroup> groups = cut_into_groups(option, rows);
+std::vector<kernels::RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows) {
+  std::vector<kernels::RowGroup> groups = cut_into_groups(option, rows);
   if (!groups.empty()) return groups;
   std::int64_t row = 0;
   for (std::size_t i = 0; i < option.bits.size(); ++i) {
@@ -114,35 +112,17 @@ std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64
   return groups;
 }
 
-std::vector<std::size_t> sharing_order(std::span<const std::vector<RowGroup>> options) {
-  const auto comes_before = [](const RowGroup& a, const RowGroup& b) {
-    return a.rows != b.rows ? a.rows < b.rows : a.bits < b.bits;
-  };
-  std::vector<std::size_t> order(options.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::lexicographical_compare(options[a].begin(), options[a].end(), options[b].begin(),
-                                        options[b].end(), comes_before);
-  });
-  return order;
-}
-
-std::int64_t shared_rows(std::span<const RowGroup> a, std::span<const RowGroup> b) {
-  const auto [end, other] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
-  return end == a.begin() ? 0 : std::prev(end)->first_row + std::prev(end)->rows;
-}
-
-std::int64_t measured_bits(std::span<const RowGroup> groups, std::int64_t cols) {
+std::int64_t measured_bits(std::span<const kernels::RowGroup> groups, std::int64_t cols) {
   std::int64_t bits = 0;
-  for (const RowGroup& group : groups) {
+  for (const kernels::RowGroup& group : groups) {
     bits += cols * group.rows * group.bits + 16 + 32 + 4 * cols;
   }
   return bits;
 }
 
-std::int64_t stored_bits(std::span<const RowGroup> groups, std::int64_t cols) {
+std::int64_t stored_bits(std::span<const kernels::RowGroup> groups, std::int64_t cols) {
   const std::int64_t rows = groups.empty() ? 0 : groups.back().first_row + groups.back().rows;
   return measured_bits(groups, cols) + 32 * rows;
 }
 
-}  // namespace shardquant::kernels
+}  // namespace shardquant::exl2

@@ -4,16 +4,16 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "kernels/api/quant_option.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace shardquant::kernels {
+namespace shardquant::exl2 {
 namespace {
 
 std::vector<int> groups_per_width(const QuantOption& option, std::int64_t rows) {
   std::vector<int> counts(option.bits.size());
   std::size_t section = 0;
-  for (const RowGroup& group : cut_into_groups(option, rows)) {
+  for (const kernels::RowGroup& group : cut_into_groups(option, rows)) {
     while (option.bits[section] != group.bits) ++section;
     ++counts[section];
   }
@@ -67,7 +67,8 @@ TEST(QuantOption, HeadRecipesExistForEveryRowCount) {
   const QuantOption six = *head_option(6);
   EXPECT_EQ(cut_head_into_groups(six, 4096), cut_into_groups(six, 4096));
   // 64 rows: ceil(9.6 / 32) = 1 group of 8 bits, the other of 6.
-  EXPECT_EQ(cut_head_into_groups(six, 64), (std::vector<RowGroup>{{0, 32, 8}, {32, 32, 6}}));
+  EXPECT_EQ(cut_head_into_groups(six, 64),
+            (std::vector<kernels::RowGroup>{{0, 32, 8}, {32, 32, 6}}));
   for (const int bits : {2, 3, 4, 5, 6, 8}) {
     for (std::int64_t rows = 32; rows <= 512; rows += 32) {
       const auto groups = cut_head_into_groups(*head_option(bits), rows);
@@ -111,4 +112,4 @@ TEST(QuantOption, ReproducesAllBitsOfTheLlama70bMeasurement) {
 }
 
 }  // namespace
-}  // namespace shardquant::kernels
+}  // namespace shardquant::exl2

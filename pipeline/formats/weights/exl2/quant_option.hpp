@@ -1,13 +1,14 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-namespace shardquant::kernels {
+#include "kernels/api/row_group.hpp"
+
+namespace shardquant::exl2 {
 
 /// One way to spend bits on a linear layer: the recipe by which its K rows (inputs, most active
 /// first) are cut into groups of one bit width each (design.md section 3).
@@ -18,15 +19,6 @@ struct QuantOption {
   int scale_bits = 4;               ///< bits of a scale code
 
   friend bool operator==(const QuantOption&, const QuantOption&) = default;
-};
-
-/// Rows [first_row, first_row + rows) of the permuted matrix, quantized with one bit width.
-struct RowGroup {
-  std::int64_t first_row = 0;
-  int rows = 0;
-  int bits = 0;
-
-  friend bool operator==(const RowGroup&, const RowGroup&) = default;
 };
 
 /// THE table: the 24 options of ExLlamaV2 of September 2023, in the order of its files.
@@ -43,27 +35,20 @@ std::string describe(const QuantOption& option);
 /// count (its last section would get a negative number of groups).
 /// @pre rows is a positive multiple of 32
 /// Source: bits_groups of ExLlamaV2 2f72437 (round half to even, integer division).
-std::vector<RowGroup> cut_into_groups(const QuantOption& option, std::int64_t rows);
+std::vector<kernels::RowGroup> cut_into_groups(const QuantOption& option, std::int64_t rows);
 
 /// The groups of the output head: cut_into_groups, and where that does not exist (few rows)
 /// ExLlamaV2's later rule, which always does: each section gets ceil(min(rows * proportion, rows
 /// left) / group_size) groups, the last group what is left (exl2-format.md section 4).
 /// @pre rows is a positive multiple of 32
-std::vector<RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows);
-
-/// Indices of options, given by their groups, in the order in which neighbours share the longest
-/// beginnings: depth first through the tree of their group lists.
-std::vector<std::size_t> sharing_order(std::span<const std::vector<RowGroup>> options);
-
-/// Rows of the groups that two options begin with alike.
-std::int64_t shared_rows(std::span<const RowGroup> a, std::span<const RowGroup> b);
+std::vector<kernels::RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows);
 
 /// Bits of a [rows, cols] layer as the 2023 measurement file counts them: weights, per group 16
 /// (scale_max) + 32 (q_groups), 4-bit scale codes; without the 32 * rows of q_invperm.
-std::int64_t measured_bits(std::span<const RowGroup> groups, std::int64_t cols);
+std::int64_t measured_bits(std::span<const kernels::RowGroup> groups, std::int64_t cols);
 
 /// Bits of a [rows, cols] layer on disk: measured_bits of the padded columns + 32 * rows
 /// (exl2-format.md section 12). @pre cols is a multiple of 32
-std::int64_t stored_bits(std::span<const RowGroup> groups, std::int64_t cols);
+std::int64_t stored_bits(std::span<const kernels::RowGroup> groups, std::int64_t cols);
 
-}  // namespace shardquant::kernels
+}  // namespace shardquant::exl2
