@@ -25,7 +25,7 @@ void inspect_model(const std::filesystem::path& path) {
   const model::SourceModel model(path);
   const model::ModelDescription& description = model.description;
   const bool quantized = description.storage == model::Storage::exl2;
-  print_row("architecture", description.architecture);
+  print_row("architecture", std::string(description.family->architecture));
   print_row("storage", quantized ? "EXL2" : "plain");
   print_row("blocks", std::to_string(description.layers));
   print_row("hidden, ffn",
@@ -33,7 +33,7 @@ void inspect_model(const std::filesystem::path& path) {
   print_row("heads, kv heads, dim", fmt::format("{}, {}, {}", description.heads,
                                                 description.kv_heads, description.head_dim));
   print_row("vocabulary", std::to_string(description.vocab_size));
-  print_row("block parameters", std::to_string(description.block_parameters()));
+  print_row("block parameters", std::to_string(model.layout.block_parameters()));
   print_row("files", std::to_string(model.folder.files().size()));
   print_row("tensor bytes", report::bytes_text(model.folder.tensor_bytes()));
   for (const std::string& warning : model.folder.warnings()) print_row("warning", warning);

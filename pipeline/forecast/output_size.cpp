@@ -89,7 +89,7 @@ OutputSize::OutputSize(const std::filesystem::path& source, int head_bits, std::
 }
 
 void OutputSize::require_same_model(const records::Measurement& measurement) const {
-  const std::size_t layers = layout_.linear_layers.size() - 1;
+  const auto layers = static_cast<std::size_t>(layout_.block_layers());
   if (measurement.layers.size() != layers) {
     fail(ExitCode::bad_data, "{} has {} linear layers in its blocks, the measurement {}", source_,
          layers, measurement.layers.size());
@@ -113,7 +113,7 @@ std::int64_t OutputSize::config_bytes(double bpw) const {
 
 std::int64_t OutputSize::card_bytes() const {
   constexpr std::int64_t kManyDigits = 999'999;
-  report::ModelCard card = output::card_of_model(source_, description_);
+  report::ModelCard card = output::card_of_model(source_, description_, layout_);
   card.bpw = card.stored_bpw = card.sum_err = card.max_err = 10.0;
   card.head_bits = head_bits_;
   card.weight_bytes = kManyDigits;

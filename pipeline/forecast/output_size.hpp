@@ -5,7 +5,7 @@
 #include <string>
 
 #include "pipeline/allocation/folder_size.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/records/measurement_file.hpp"
 #include "pipeline/records/plan_file.hpp"
 

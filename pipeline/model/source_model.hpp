@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "pipeline/formats/safetensors_folder.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/model/model_tensors.hpp"
 
 namespace shardquant::model {
@@ -26,7 +26,6 @@ struct SourceModel {
   const HessianGroup& group(std::int64_t index) const {
     return layout.groups[static_cast<std::size_t>(index)];
   }
-  std::int64_t head_group() const { return static_cast<std::int64_t>(layout.groups.size()) - 1; }
 
   formats::SafetensorsFolder folder;
   ModelDescription description;

@@ -6,11 +6,12 @@
 namespace shardquant::output {
 
 report::ModelCard card_of_model(const std::filesystem::path& source,
-                                const model::ModelDescription& description) {
+                                const model::ModelDescription& description,
+                                const model::ModelLayout& layout) {
   report::ModelCard card;
   card.model = formats::model_name(source);
-  card.family = model::family_name(description.family);
-  card.parameters = description.block_parameters();
+  card.family = description.family->name;
+  card.parameters = layout.block_parameters();
   card.exl2_version = exl2::kExl2Version;
   return card;
 }

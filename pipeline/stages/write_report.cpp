@@ -155,8 +155,8 @@ RunReport describe_run(const waves::RunContext& context, const MeasuredModel& me
   if (!context.comm.is_root()) return report;
   const model::ModelDescription& description = context.model.description;
   report.model = {formats::model_name(context.config.model.path),
-                  std::string(model::family_name(description.family)), description.layers,
-                  description.block_parameters()};
+                  std::string(description.family->name), description.layers,
+                  context.model.layout.block_parameters()};
   report.output = describe_output(context, allocated);
   report.layers = describe_layers(context.model, allocated.plan);
   report.frontier = describe_frontier(context, measured.measurement);
