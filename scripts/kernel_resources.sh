@@ -11,7 +11,7 @@ architectures=("$@")
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-for file in kernels/cuda/*.cu; do
+for file in kernels/cuda/*.cu kernels/cuda/*/*.cu; do
   for architecture in "${architectures[@]}"; do
     "$nvcc" -std=c++20 -O3 --expt-relaxed-constexpr -arch="sm_$architecture" -Xptxas -v -I. -cubin \
       -o "$out/cubin" "$file" 2>&1 | c++filt |

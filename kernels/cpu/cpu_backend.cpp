@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "kernels/cpu/allocate_matrix.hpp"
-#include "kernels/cpu/forward_kernels.hpp"
-#include "kernels/cpu/group_kernels.hpp"
-#include "kernels/cpu/quantizer_kernels.hpp"
+#include "kernels/cpu/forward/forward_kernels.hpp"
+#include "kernels/cpu/quantizer/group_kernels.hpp"
+#include "kernels/cpu/quantizer/quantizer_kernels.hpp"
 
 namespace shardquant::kernels {
 

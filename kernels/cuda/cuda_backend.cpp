@@ -4,14 +4,16 @@
 
 #include <array>
 
-#include "kernels/cuda/causal_attention.hpp"
 #include "kernels/cuda/count_nonfinite.hpp"
 #include "kernels/cuda/cuda_check.hpp"
-#include "kernels/cuda/factor_hessian.hpp"
+#include "kernels/cuda/forward/causal_attention.hpp"
+#include "kernels/cuda/forward/forward_launchers.hpp"
 #include "kernels/cuda/launchers.hpp"
 #include "kernels/cuda/matrix_products.hpp"
 #include "kernels/cuda/profiler_range.hpp"
-#include "kernels/cuda/quantize_matrix.hpp"
+#include "kernels/cuda/quantizer/factor_hessian.hpp"
+#include "kernels/cuda/quantizer/quantize_matrix.hpp"
+#include "kernels/cuda/quantizer/quantizer_launchers.hpp"
 
 namespace shardquant::kernels::cuda {
 

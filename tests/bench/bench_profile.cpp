@@ -15,9 +15,9 @@
 #include <random>
 #include <vector>
 
-#include "kernels/cpu/column_sweep.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
-#include "kernels/cpu/quantizer_kernels.hpp"
+#include "kernels/cpu/quantizer/column_sweep.hpp"
+#include "kernels/cpu/quantizer/quantizer_kernels.hpp"
 #include "kernels/prepare_process.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/families/families.hpp"
