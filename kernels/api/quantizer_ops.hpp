@@ -18,8 +18,9 @@ class QuantizerOps {
   /// Upper triangle of hessian += scale x^T x. x: [T, K]; hessian: [K, K], below the diagonal
   /// untouched
   virtual void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian) = 0;
-  /// Steps 1 to 3 with settings.factor_method. hessian: [K, K], upper triangle read, consumed (its
-  /// memory becomes the factor). A zero on the diagonal is taken as 1. With a fixed x of +-1, a
+  /// H[perm, perm] + damp I = R R^T, inputs by descending diag(H) if settings.sort_inputs, with
+  /// settings.factor_method. hessian: [K, K], upper triangle read, consumed (its memory becomes the
+  /// factor). A zero on the diagonal is taken as 1. With a fixed x of +-1, a
   /// factor of which ||R R^T x - (H + damp I) x|| > 1e-2 ||(H + damp I) x|| counts as none.
   /// @throws NotPositiveDefinite when the method finds no factor; NumericalError with the first
   /// index and the count, where the upper triangle holds NaN or infinity
@@ -32,17 +33,22 @@ class QuantizerOps {
   /// column order, or empty; block r is rows [r * sketch_rows, (r + 1) * sketch_rows).
   virtual WeightNorms weight_norms(ConstMatrixView weight, const HessianFactor& factor,
                                    ConstMatrixView sketches, std::int64_t sketch_rows) = 0;
-  /// Error of every option on `weight` [K, N] permuted; each option is a list of groups covering
-  /// [0, K). Shared beginnings are quantized once.
-  virtual std::vector<OptionError> measure_options(ConstMatrixView weight,
-                                                   const HessianFactor& factor,
-                                                   std::span<const std::vector<RowGroup>> options,
-                                                   const QuantizerSettings& settings,
-                                                   ConstMatrixView sketches,
-                                                   std::int64_t sketch_rows) = 0;
+  /// Scales of `recipe` for `weight` [K, N] permuted, as settings.affine_objective has them,
+  /// rounded to the recipe's value type: per column and group of inputs, from the weights as they
+  /// are, since the sweep meets a group's rows scattered among others.
+  /// @throws std::invalid_argument for bits other than 2 to 8 or a negative group size
+  virtual AffineScales find_affine_scales(ConstMatrixView weight, const HessianFactor& factor,
+                                          const AffineRecipe& recipe,
+                                          const QuantizerSettings& settings) = 0;
+  /// Error of every option on `weight` [K, N] permuted. Of EXL2 options shared beginnings are
+  /// quantized once. @throws std::invalid_argument where an option does not fit the
+  /// matrix, or the back end cannot hold its groups (CUDA: K and groups in multiples of 32)
+  virtual std::vector<OptionError> measure_options(
+      ConstMatrixView weight, const HessianFactor& factor, std::span<const WeightRecipe> options,
+      const QuantizerSettings& settings, ConstMatrixView sketches, std::int64_t sketch_rows) = 0;
   /// The same sweep for one option, with its codes.
   virtual QuantizedMatrix quantize(ConstMatrixView weight, const HessianFactor& factor,
-                                   std::span<const RowGroup> groups,
+                                   const WeightRecipe& option,
                                    const QuantizerSettings& settings) = 0;
 };
 

@@ -2,6 +2,9 @@
 
 #include <cstdint>
 
+#include "kernels/api/affine_scales.hpp"
+#include "kernels/api/scale_objective.hpp"
+
 namespace shardquant::kernels {
 
 /// Columns are handled in vectors of this many; every buffer given to GroupKernels has a stride
@@ -9,19 +12,13 @@ namespace shardquant::kernels {
 /// used).
 constexpr int kColumnVector = 16;
 
-/// Rows [first, first + rows) of one group and columns of one panel; buffers start at the panel.
+/// Rows of one group and columns of one panel; buffers start at the panel.
 struct GroupPanel {
-  int rows = 0;
+  int rows = 0;                 ///< at most kMostGroupRows where the rows are swept
   std::int64_t cols = 0;        ///< multiple of kColumnVector
   std::int64_t valid_cols = 0;  ///< columns that count in sums and maxima, at most cols
 };
-
-/// Scale factors to try, as tables by scale code: element [16 * j + code].
-struct ScaleTables {
-  const float* scales = nullptr;
-  const float* inverses = nullptr;  ///< 1 / scale, 0 where the scale is 0
-  int count = 0;
-};
+constexpr int kMostGroupRows = 128;
 
 /// What a group's sweep adds to the layer's sums.
 struct SweepSums {
@@ -40,43 +37,86 @@ struct SweepInput {
   std::int64_t stride = 0;
 };
 
-/// How a group is quantized. Tables have sixteen elements, by scale code; a zero scale gives q = 0.
-struct SweepScales {
-  const std::int32_t* scale_codes = nullptr;  ///< per column
-  const float* quotient = nullptr;
-  const float* value = nullptr;
-  float low = 0.0f;   ///< least q - 2^(bits-1)
-  float high = 0.0f;  ///< largest q - 2^(bits-1)
-};
-
-/// Where a group's codes [rows, stride] and dequantized fp16 bits [rows, stride] go; may be null.
+/// Where a group's codes [rows, stride] and dequantized values [rows, stride] go; may be null.
 struct SweepOutput {
   std::uint8_t* codes = nullptr;
-  std::uint16_t* values = nullptr;
+  std::uint16_t* values = nullptr;  ///< bits of fp16 or bf16
+  float* float_values = nullptr;
   std::int64_t stride = 0;
 };
 
+/// The grid of an EXL2 group. Tables have sixteen elements, by scale code.
+struct Exl2Scales {
+  const std::int32_t* scale_codes = nullptr;  ///< per column
+  const float* quotient = nullptr;
+  const float* value = nullptr;
+  float low = 0.0f;
+  float high = 0.0f;
+};
+
+/// The affine grids of a group's rows.
+struct AffineRowScales {
+  const std::int32_t* group_of_row = nullptr;  ///< [rows], into scales and offsets
+  const float* scales = nullptr;               ///< [G, stride]
+  const float* offsets = nullptr;              ///< [G, stride]
+  std::int64_t stride = 0;
+  float low = 0.0f;
+  float high = 0.0f;
+  AffineForm form = AffineForm::zero;
+  ElementType value_type = ElementType::f32;
+};
+
+/// What the search for an EXL2 group's shrink factor sees. Factors as tables by scale code: element
+/// [16 * j + code].
+struct ShrinkSearch {
+  const float* given = nullptr;  ///< [rows, stride]
+  std::int64_t stride = 0;
+  const std::int32_t* scale_codes = nullptr;  ///< per column
+  const float* scales = nullptr;
+  const float* inverses = nullptr;  ///< 1 / scale, 0 where the scale is 0
+  int factors = 0;
+  float low = 0.0f;
+  float high = 0.0f;
+  ScaleObjective objective = ScaleObjective::power_3_5;
+  const float* row_weights = nullptr;  ///< [rows] of `weighted`
+};
+
+/// What the search for the affine scales of one group sees.
+struct AffineSearch {
+  const float* weight = nullptr;       ///< [K, stride]
+  const std::int32_t* rows = nullptr;  ///< of the group, in the sweep's order
+  std::int64_t stride = 0;
+  const AffineRecipe* recipe = nullptr;
+  ScaleObjective objective = ScaleObjective::weighted;
+  const float* row_weights = nullptr;  ///< per row of the group, see objective_term
+  /// For `simulated`, run after run of kMostSimulatedRows rows: element [c * rows of the run + r] =
+  /// A[r, c].
+  const float* factor = nullptr;
+};
+
 /// The inner loops of the quantizer over one row group and one panel of columns, compiled once per
-/// instruction set (design.md section 3, step 5, left-looking form).
+/// instruction set.
 struct GroupKernels {
   const char* name;
 
   /// given = weight - T^-T (weight - corrected), T = A[group, group] unit upper: what right-looking
-  /// GPTQ would hold in the group's rows. factor: [rows, rows], element [c * rows + r] = A[r, c].
-  /// Also maxima[n] = max over rows of |given|.
-  void (*solve_group)(const GroupPanel& panel, const float* factor, const float* weight,
-                      const float* corrected, float* given, float* maxima, std::int64_t stride);
+  /// GPTQ would hold in the group's rows. Also maxima[n] = max over rows of |given|.
+  void (*solve_group)(const GroupPanel& panel, const SweepInput& input, float* given,
+                      float* maxima);
 
-  /// sums[j] = sum over rows and valid columns of |dequant(w; scale_j) - w|^3.5.
-  /// low, high: least and largest value of q - 2^(bits-1).
-  void (*search_scales)(const GroupPanel& panel, const float* given, std::int64_t stride,
-                        const std::int32_t* scale_codes, const ScaleTables& tables, float low,
-                        float high, double* sums);
+  /// sums[j] = the objective of shrink factor j over rows and valid columns.
+  void (*search_shrink)(const GroupPanel& panel, const ShrinkSearch& search, double* sums);
 
-  /// Quantizes the rows in order: v = corrected[c] + sum_{a<=r<c} A[r, c] difference[r],
-  /// q = clamp(round(v / quotient)), difference[c] = weight[c] - fp16(q * value).
-  void (*sweep_group)(const GroupPanel& panel, const SweepInput& input, const SweepScales& scales,
-                      const SweepOutput& output, SweepSums& sums);
+  /// Scale and zero of each column: [cols].
+  void (*search_affine)(const GroupPanel& panel, const AffineSearch& search, float* scales,
+                        float* zeros);
+
+  /// Quantizes the rows in order: v = corrected[c] + sum_{a<=r<c} A[r, c] difference[r], code and
+  /// value as the grid has them, difference[c] = weight[c] - value.
+  void (*sweep_exl2)(const GroupPanel& panel, const SweepInput& input, const Exl2Scales& scales,
+                     const SweepOutput& output, SweepSums& sums);
+  void (*sweep_affine)(const GroupPanel& panel, const SweepInput& input,
+                       const AffineRowScales& scales, const SweepOutput& output, SweepSums& sums);
 };
 
 /// The fastest set that this machine's processor runs.

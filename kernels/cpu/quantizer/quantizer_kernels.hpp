@@ -8,8 +8,6 @@
 
 namespace shardquant::kernels {
 
-struct SweepTimes;
-
 // The quantizer's verbs of Backend for host memory; contracts in kernels/api/quantizer_ops.hpp.
 
 void accumulate_hessian(ConstMatrixView x, float scale, MatrixView hessian, int threads);
@@ -18,14 +16,16 @@ Matrix permuted_transpose(const HostTensor& weight, std::span<const std::int32_t
                           int threads);
 WeightNorms weight_norms(ConstMatrixView weight, const HessianFactor& factor,
                          ConstMatrixView sketches, std::int64_t sketch_rows, int threads);
-/// times: where not null, receives where the time went.
+AffineScales find_affine_scales(ConstMatrixView weight, const HessianFactor& factor,
+                                const AffineRecipe& recipe, const QuantizerSettings& settings,
+                                int threads);
 std::vector<OptionError> measure_options(ConstMatrixView weight, const HessianFactor& factor,
-                                         std::span<const std::vector<RowGroup>> options,
+                                         std::span<const WeightRecipe> options,
                                          const QuantizerSettings& settings,
                                          ConstMatrixView sketches, std::int64_t sketch_rows,
-                                         int threads, SweepTimes* times = nullptr);
+                                         int threads);
 QuantizedMatrix quantize_matrix(ConstMatrixView weight, const HessianFactor& factor,
-                                std::span<const RowGroup> groups, const QuantizerSettings& settings,
+                                const WeightRecipe& option, const QuantizerSettings& settings,
                                 int threads);
 
 /// Squared Frobenius norm of sketches[block] * matrix, per block of sketch_rows rows.

@@ -41,8 +41,20 @@ inline FloatVec vec_max(FloatVec a, FloatVec b) {
   return a > b ? a : b;
 }
 
-// 1.5 * 2^23: adding it rounds |x| < 2^22 to an integer, ties to even, as the float unit does.
-constexpr float kRoundingShift = 12582912.0f;
+/// v, rounded as it stands: not fused into a following addition.
+inline FloatVec keep_rounded(FloatVec v) {
+#if defined(__GNUC__) && !defined(__clang__)
+  return __builtin_assoc_barrier(v);
+#else
+  return v;  // contracts nothing across statements
+#endif
+}
+
+/// The nearest bfloat16, ties to even, of numbers that are not NaN.
+inline FloatVec vec_round_to_bfloat(FloatVec v) {
+  const IntVec bits = (IntVec)v;
+  return (FloatVec)((bits + 0x7fff + ((bits >> 16) & 1)) & ~0xffff);
+}
 
 inline double sum_lanes(FloatVec v) {
   double sum = 0.0;

@@ -1,6 +1,7 @@
 set(quantizer_sources
   accumulate_hessian.cpp factor_hessian.cpp permuted_transpose.cpp
-  scale_tables.cpp column_sweep.cpp quantize_matrix.cpp weight_norms.cpp sketched_norms.cpp
+  affine_groups.cpp column_sweep.cpp exl2_groups.cpp find_affine_scales.cpp
+  quantize_matrix.cpp weight_norms.cpp sketched_norms.cpp
   select_group_kernels.cpp)
 list(TRANSFORM quantizer_sources PREPEND quantizer/)
 

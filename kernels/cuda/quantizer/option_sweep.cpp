@@ -4,9 +4,10 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "kernels/api/shrink_factors.hpp"
 #include "kernels/cuda/cuda_check.hpp"
 #include "kernels/cuda/matrix_products.hpp"
+#include "kernels/cuda/quantizer/affine_grid.hpp"
+#include "kernels/cuda/quantizer/exl2_grid.hpp"
 #include "kernels/cuda/quantizer/quantizer_launchers.hpp"
 
 namespace shardquant::kernels::cuda {
@@ -29,13 +30,12 @@ void check_groups(const std::vector<RowGroup>& groups) {
 
 }  // namespace
 
-OptionSweep::OptionSweep(DeviceContext& context, ConstMatrixView weight,
-                         const HessianFactor& factor, const QuantizerSettings& settings,
-                         int most_states)
-    : context_(context), weight_(weight), factor_(factor), most_states_(most_states) {
+template <class Grid>
+OptionSweep<Grid>::OptionSweep(DeviceContext& context, ConstMatrixView weight,
+                               const HessianFactor& factor, Grid grid, int most_states)
+    : context_(context), weight_(weight), factor_(factor), grid_(std::move(grid)) {
   const std::int64_t states = most_states;
   const std::int64_t stride = weight.stride;
-  const std::vector<float> factors = shrink_factors(settings);
   DeviceMemory& memory = context.memory();
   data_.weight = weight.data;
   data_.factor = factor.unit_factor.view().data;
@@ -43,69 +43,46 @@ OptionSweep::OptionSweep(DeviceContext& context, ConstMatrixView weight,
   data_.rows = weight.rows;
   data_.cols = weight.cols;
   data_.stride = stride;
-  data_.shrink_count = static_cast<int>(factors.size());
-  data_.rounding = settings.scale_rounding;
-  if (stride % kTileColumns != 0 || data_.shrink_count > kMaxShrinkFactors) {
-    throw std::invalid_argument("CUDA back end: weight not from permuted_transpose, or more than " +
-                                std::to_string(kMaxShrinkFactors) + " shrink factors");
+  if (stride % kTileColumns != 0) {
+    throw std::invalid_argument("CUDA back end: weight not from permuted_transpose");
   }
-
-  shrink_factors_ = {memory, data_.shrink_count};
-  pivots_ = {memory, weight.rows};
+  pivots_ = context.on_device<float>(factor.pivots);
   difference_ = {memory, states * weight.rows * stride};
   corrected_ = {memory, states * kBlockRows * stride};
-  given_ = {memory, states * kMaxGroupRows * stride};
-  maxima_ = {memory, states * stride};
-  tile_maxima_ = {memory, states * data_.tiles()};
-  scale_max_ = {memory, states};
-  search_sums_ = {memory, states * data_.tiles() * data_.shrink_count};
   errors_ = {memory, states * data_.tiles()};
-  flushed_ = {memory, states};
-  data_.shrink_factors = shrink_factors_.get();
   data_.pivots = pivots_.get();
   data_.difference = difference_.get();
   data_.corrected = corrected_.get();
-  data_.given = given_.get();
-  data_.maxima = maxima_.get();
-  data_.tile_maxima = tile_maxima_.get();
-  data_.scale_max = scale_max_.get();
-  data_.search_sums = search_sums_.get();
   data_.errors = errors_.get();
-  data_.flushed = flushed_.get();
-  context.upload(std::as_bytes(std::span(factors)), shrink_factors_.get());
-  context.upload(std::as_bytes(std::span(factor.pivots)), pivots_.get());
 }
 
-std::int64_t OptionSweep::state_bytes(ConstMatrixView weight, const QuantizerSettings& settings) {
-  const std::int64_t tiles = weight.stride / kTileColumns;
-  const auto floats = (weight.rows + kBlockRows + kMaxGroupRows + 1) * weight.stride + tiles + 1;
-  const std::int64_t doubles = tiles * (settings.shrink_steps + 1 + 2) + 1;
-  return floats * static_cast<std::int64_t>(sizeof(float)) +
-         doubles * static_cast<std::int64_t>(sizeof(double));
+template <class Grid>
+std::int64_t OptionSweep<Grid>::state_bytes(ConstMatrixView weight) {
+  return (weight.rows + kBlockRows) * weight.stride * static_cast<std::int64_t>(sizeof(float)) +
+         weight.stride / kTileColumns * static_cast<std::int64_t>(sizeof(TileErrors));
 }
 
-int OptionSweep::states_that_fit(DeviceContext& context, ConstMatrixView weight,
-                                 const QuantizerSettings& settings, int wanted) {
-  // cuBLAS takes workspace of its own, and a pool of freed pieces is never quite full.
-  constexpr std::int64_t kReserve = 64 << 20;
-  const std::int64_t available = context.memory().free_bytes() - kReserve;
-  const std::int64_t fit = std::max<std::int64_t>(available, 0) / state_bytes(weight, settings);
-  return static_cast<int>(std::min<std::int64_t>(wanted, fit));
-}
-
-void OptionSweep::run(std::span<const std::vector<RowGroup>* const> options,
-                      const SweepRecord& record) {
-  for (const std::vector<RowGroup>* groups : options) check_groups(*groups);
-  options_ = options;
-  states_.assign(1, {});
-  states_[0].options.resize(options.size());
-  std::iota(states_[0].options.begin(), states_[0].options.end(), std::size_t{0});
-  const cudaStream_t stream = context_.stream().get();
+template <class Grid>
+void OptionSweep<Grid>::start_states() {
+  if constexpr (Grid::kSharesBeginnings) {
+    states_.assign(1, {});
+    states_[0].options.resize(options_.size());
+    std::iota(states_[0].options.begin(), states_[0].options.end(), std::size_t{0});
+  } else {
+    states_.assign(options_.size(), {});
+    for (std::size_t s = 0; s < states_.size(); ++s) states_[s].options = {s};
+  }
+  grid_.start(context_);
   SHARDQUANT_CUDA_TRY(cudaMemsetAsync(
-      errors_.get(), 0, static_cast<std::size_t>(errors_.count()) * sizeof(TileErrors), stream));
-  SHARDQUANT_CUDA_TRY(
-      cudaMemsetAsync(flushed_.get(), 0,
-                      static_cast<std::size_t>(flushed_.count()) * sizeof(std::int64_t), stream));
+      errors_.get(), 0, static_cast<std::size_t>(errors_.count()) * sizeof(TileErrors),
+      context_.stream().get()));
+}
+
+template <class Grid>
+void OptionSweep<Grid>::run(std::span<const Cut* const> options, const SweepRecord& record) {
+  for (const Cut* groups : options) check_groups(*groups);
+  options_ = options;
+  start_states();
   for (std::int64_t first = 0; first < weight_.rows; first += kBlockRows) {
     const std::int64_t stop = std::min(weight_.rows, first + kBlockRows);
     start_block(first, stop - first);
@@ -118,7 +95,8 @@ void OptionSweep::run(std::span<const std::vector<RowGroup>* const> options,
 }
 
 // corrected = weight + A[:first, block]^T D[:first], for all states in one batched product.
-void OptionSweep::start_block(std::int64_t first, std::int64_t rows) {
+template <class Grid>
+void OptionSweep<Grid>::start_block(std::int64_t first, std::int64_t rows) {
   const std::int64_t stride = data_.stride;
   const std::int64_t per_state = kBlockRows * stride;
   for (std::size_t s = 0; s < states_.size(); ++s) {
@@ -137,7 +115,8 @@ void OptionSweep::start_block(std::int64_t first, std::int64_t rows) {
 
 // Gives the options of a state that go on with another group than its first one states of their
 // own.
-void OptionSweep::part_states(std::int64_t block_stop, std::int64_t block_rows) {
+template <class Grid>
+void OptionSweep<Grid>::part_states(std::int64_t block_stop, std::int64_t block_rows) {
   for (std::size_t s = 0; s < states_.size(); ++s) {
     if (states_[s].next_row >= block_stop) continue;
     const std::size_t next = states_[s].next_group;
@@ -156,7 +135,8 @@ void OptionSweep::part_states(std::int64_t block_stop, std::int64_t block_rows) 
   }
 }
 
-void OptionSweep::copy_state(int from, int to, std::int64_t block_rows) {
+template <class Grid>
+void OptionSweep<Grid>::copy_state(int from, int to, std::int64_t block_rows) {
   const cudaStream_t stream = context_.stream().get();
   const auto copy = [&](auto* data, std::int64_t per_state, std::int64_t count) {
     if (count == 0) return;
@@ -169,14 +149,16 @@ void OptionSweep::copy_state(int from, int to, std::int64_t block_rows) {
   copy(difference_.get(), data_.rows * stride, row * stride);
   copy(corrected_.get(), kBlockRows * stride, block_rows * stride);
   copy(errors_.get(), data_.tiles(), data_.tiles());
-  copy(flushed_.get(), 1, 1);
+  grid_.copy_state(context_, from, to);
 }
 
 // The next group of every state that has one in the block; launches hold groups of one height.
-void OptionSweep::next_groups(std::int64_t block_first, std::int64_t block_stop,
-                              const SweepRecord& record) {
+template <class Grid>
+void OptionSweep<Grid>::next_groups(std::int64_t block_first, std::int64_t block_stop,
+                                    const SweepRecord& record) {
   for (int rows = kSlabRows; rows <= kMaxGroupRows; rows += kSlabRows) {
     SweepTasks tasks;
+    tasks.rows = rows;
     for (std::size_t s = 0; s < states_.size(); ++s) {
       const State& state = states_[s];
       if (state.next_row >= block_stop) continue;
@@ -189,11 +171,11 @@ void OptionSweep::next_groups(std::int64_t block_first, std::int64_t block_stop,
                                     group.bits,
                                     static_cast<std::int32_t>(state.next_group)};
       if (tasks.count == SweepTasks::kMost) {
-        launch_groups(tasks, rows, record);
+        launch_groups(tasks, record);
         tasks.count = 0;
       }
     }
-    if (tasks.count > 0) launch_groups(tasks, rows, record);
+    if (tasks.count > 0) launch_groups(tasks, record);
   }
   for (State& state : states_) {
     if (state.next_row >= block_stop) continue;
@@ -202,19 +184,19 @@ void OptionSweep::next_groups(std::int64_t block_first, std::int64_t block_stop,
   }
 }
 
-void OptionSweep::launch_groups(const SweepTasks& tasks, int rows, const SweepRecord& record) {
+template <class Grid>
+void OptionSweep<Grid>::launch_groups(const SweepTasks& tasks, const SweepRecord& record) {
   const cudaStream_t stream = context_.stream().get();
-  launch_prepare_group(data_, tasks, rows, stream);
-  launch_search_scales(data_, tasks, stream);
-  launch_choose_shrink(data_, tasks, stream);
-  launch_quantize_columns(data_, tasks, record, rows, stream);
+  launch_prepare_group(data_, grid_.data(), tasks, stream);
+  grid_.choose(context_, data_, tasks);
+  launch_quantize_columns(data_, grid_.data(), tasks, record, stream);
 }
 
-std::vector<OptionError> OptionSweep::errors() const {
+template <class Grid>
+std::vector<OptionError> OptionSweep<Grid>::errors() const {
   std::vector<TileErrors> tiles(static_cast<std::size_t>(errors_.count()));
-  std::vector<std::int64_t> flushed(static_cast<std::size_t>(flushed_.count()));
   context_.download(errors_.get(), std::span(tiles));
-  context_.download(flushed_.get(), std::span(flushed));
+  const std::vector<std::int64_t> flushed = grid_.flushed_groups(context_);
   std::vector<OptionError> errors(options_.size());
   for (std::size_t s = 0; s < states_.size(); ++s) {
     OptionError error;
@@ -229,7 +211,8 @@ std::vector<OptionError> OptionSweep::errors() const {
   return errors;
 }
 
-ConstMatrixView OptionSweep::difference(std::size_t index) const {
+template <class Grid>
+ConstMatrixView OptionSweep<Grid>::difference(std::size_t index) const {
   for (std::size_t s = 0; s < states_.size(); ++s) {
     const auto& held = states_[s].options;
     if (std::find(held.begin(), held.end(), index) == held.end()) continue;
@@ -238,5 +221,8 @@ ConstMatrixView OptionSweep::difference(std::size_t index) const {
   }
   throw std::invalid_argument("no such option in this sweep");
 }
+
+template class OptionSweep<Exl2Grid>;
+template class OptionSweep<AffineGrid>;
 
 }  // namespace shardquant::kernels::cuda

@@ -9,26 +9,28 @@
 
 namespace shardquant::kernels::cuda {
 
-/// The GPTQ sweep over one weight matrix for several options side by side, left-looking (design.md
-/// section 3). A state is the D of one beginning that one or several options share; where they part
-/// the state is copied. All states go through the rows together, a block of kBlockRows at a time:
-/// its correction by all earlier rows is one batched GEMM, within it one launch does the next group
-/// of every state.
+/// The GPTQ sweep over one weight matrix for several options side by side, in the left-looking form
+/// of kernels/cpu/quantizer/column_sweep.hpp. A state is the D of one option, or of one beginning
+/// that several share: where they part the state is copied. All states go through the rows
+/// together, a block of kBlockRows at a time: its correction by all earlier rows is one batched
+/// GEMM, within it one launch does the next group of every state. Grid: Exl2Grid or AffineGrid.
+template <class Grid>
 class OptionSweep {
  public:
-  /// weight: [K, N] of permuted_transpose. most_states: options at a time, at least 1.
+  using Cut = std::vector<RowGroup>;
+
+  /// weight: [K, N] of permuted_transpose. grid: for most_states options at a time, at least 1.
   /// References are kept. @throws DeviceOutOfMemory
   OptionSweep(DeviceContext& context, ConstMatrixView weight, const HessianFactor& factor,
-              const QuantizerSettings& settings, int most_states);
+              Grid grid, int most_states);
 
-  /// Options at a time whose memory is free, at most `wanted`; 0 where not even one fits.
-  static int states_that_fit(DeviceContext& context, ConstMatrixView weight,
-                             const QuantizerSettings& settings, int wanted);
-  /// Device bytes that one option needs.
-  static std::int64_t state_bytes(ConstMatrixView weight, const QuantizerSettings& settings);
+  /// Device bytes that one option needs beside the grid's.
+  static std::int64_t state_bytes(ConstMatrixView weight);
 
-  /// Quantizes with every option; at most most_states, no two alike.
-  void run(std::span<const std::vector<RowGroup>* const> options, const SweepRecord& record);
+  /// Quantizes with every option; at most most_states, no two alike. Where the grid does not share
+  /// beginnings, option i is the grid's state i.
+  /// @throws std::invalid_argument for groups that the kernels cannot hold
+  void run(std::span<const Cut* const> options, const SweepRecord& record);
 
   /// Of the options of the last run, in its order.
   std::vector<OptionError> errors() const;
@@ -42,24 +44,22 @@ class OptionSweep {
     std::int64_t next_row = 0;
   };
 
+  void start_states();
   void start_block(std::int64_t first, std::int64_t rows);
   void part_states(std::int64_t block_stop, std::int64_t block_rows);
   void copy_state(int from, int to, std::int64_t block_rows);
   void next_groups(std::int64_t block_first, std::int64_t block_stop, const SweepRecord& record);
-  void launch_groups(const SweepTasks& tasks, int rows, const SweepRecord& record);
+  void launch_groups(const SweepTasks& tasks, const SweepRecord& record);
 
   DeviceContext& context_;
   ConstMatrixView weight_;
   const HessianFactor& factor_;
-  int most_states_;
+  Grid grid_;
   SweepData data_;
-  DeviceBuffer<float> shrink_factors_, pivots_, difference_, corrected_, given_, maxima_,
-      tile_maxima_, scale_max_;
-  DeviceBuffer<double> search_sums_;
+  DeviceBuffer<float> pivots_, difference_, corrected_;
   DeviceBuffer<TileErrors> errors_;
-  DeviceBuffer<std::int64_t> flushed_;
 
-  std::span<const std::vector<RowGroup>* const> options_;
+  std::span<const Cut* const> options_;
   std::vector<State> states_;
 };
 

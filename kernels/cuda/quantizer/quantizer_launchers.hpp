@@ -53,18 +53,27 @@ void launch_reverse_to_unit_factor(MatrixView h, const float* pivots, cudaStream
 void launch_squared_sums(ConstMatrixView x, const float* weights, std::int64_t rows_per_sum,
                          double* sums, cudaStream_t stream);
 
-// The sweep (design.md section 3, left-looking form); see sweep_types.hpp
+// The sweep, see sweep_types.hpp
 
-/// Corrects the rows of each task's group by the rows of its block before them and solves for what
-/// the scale search sees. All tasks have groups of `rows` rows.
-void launch_prepare_group(const SweepData& data, const SweepTasks& tasks, int rows,
+/// Corrects the rows of each task's group by the rows of its block before them and, for EXL2,
+/// solves for what the scale search sees.
+void launch_prepare_group(const SweepData& data, const Exl2Data& grid, const SweepTasks& tasks,
                           cudaStream_t stream);
-/// Per tile and shrink factor: sum of |dequantized - w|^3.5 over the group.
-void launch_search_scales(const SweepData& data, const SweepTasks& tasks, cudaStream_t stream);
+void launch_prepare_group(const SweepData& data, const AffineData& grid, const SweepTasks& tasks,
+                          cudaStream_t stream);
+/// Per tile and shrink factor: the objective over the group.
+void launch_search_shrink(const SweepData& data, const Exl2Data& grid, const SweepTasks& tasks,
+                          ScaleObjective objective, cudaStream_t stream);
 /// Adds the tiles' sums and takes the first least one: the group's scale.
-void launch_choose_shrink(const SweepData& data, const SweepTasks& tasks, cudaStream_t stream);
-/// Quantizes the group's rows one after another; all tasks have groups of `rows` rows.
-void launch_quantize_columns(const SweepData& data, const SweepTasks& tasks,
-                             const SweepRecord& record, int rows, cudaStream_t stream);
+void launch_choose_shrink(const SweepData& data, const Exl2Data& grid, const SweepTasks& tasks,
+                          cudaStream_t stream);
+/// Quantizes the group's rows one after another.
+void launch_quantize_columns(const SweepData& data, const Exl2Data& grid, const SweepTasks& tasks,
+                             const SweepRecord& record, cudaStream_t stream);
+void launch_quantize_columns(const SweepData& data, const AffineData& grid, const SweepTasks& tasks,
+                             const SweepRecord& record, cudaStream_t stream);
+/// Scales and zeros of every column and group.
+void launch_search_affine(const AffineSearchData& data, ScaleObjective objective,
+                          cudaStream_t stream);
 
 }  // namespace shardquant::kernels::cuda
