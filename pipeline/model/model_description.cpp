@@ -29,11 +29,12 @@ struct PassedInteger {
   std::int64_t high;
 };
 
-constexpr std::array<PassedInteger, 4> kPassedIntegers = {{
+constexpr std::array<PassedInteger, 5> kPassedIntegers = {{
     {"pretraining_tp", 1, 65536},
     {"bos_token_id", -1, kMaxTokenId},
     {"eos_token_id", -1, kMaxTokenId},
     {"pad_token_id", -1, kMaxTokenId},
+    {"max_window_layers", 0, kMaxLayers},
 }};
 
 const Family& read_family(const JsonNode& config) {
@@ -90,44 +91,6 @@ void read_sizes(const JsonNode& config, const Family& family, ModelDescription& 
   model.rms_norm_eps = config.number_or("rms_norm_eps", 1e-6, 0.0, 1.0);
 }
 
-void read_llama3_factors(const JsonNode& scaling, RopeSettings& rope) {
-  rope.factor = scaling.number("factor", 1.0, 1e6);
-  rope.low_freq_factor = scaling.number("low_freq_factor", 1e-6, 1e6);
-  rope.high_freq_factor = scaling.number("high_freq_factor", 1e-6, 1e6);
-  rope.original_max_position_embeddings =
-      scaling.integer("original_max_position_embeddings", 1, kMaxPositions);
-  if (!(rope.high_freq_factor > rope.low_freq_factor)) {
-    scaling.refuse("high_freq_factor must be larger than low_freq_factor");
-  }
-}
-
-// rope_theta and rope_scaling, or rope_parameters, into which newer transformers put both.
-RopeSettings read_rope(const JsonNode& config) {
-  constexpr double kLargestTheta = 1e15;
-  RopeSettings rope;
-  const auto parameters = config.find("rope_parameters");
-  const auto scaling = parameters ? parameters : config.find("rope_scaling");
-  rope.theta = config.number_or("rope_theta", rope.theta, 1.0, kLargestTheta);
-  if (parameters) rope.theta = parameters->number_or("rope_theta", rope.theta, 1.0, kLargestTheta);
-  if (!scaling) return rope;
-
-  const auto named = scaling->find("rope_type");
-  const auto kind = named ? named : scaling->find("type");
-  if (!kind) scaling->refuse("\"rope_type\" is missing");
-  if (kind->as_string() == "default") return rope;
-  if (kind->as_string() == "linear") {
-    rope.scaling = RopeScalingKind::linear;
-    rope.factor = scaling->number("factor", 1.0, 1e6);
-  } else if (kind->as_string() == "llama3") {
-    rope.scaling = RopeScalingKind::llama3;
-    read_llama3_factors(*scaling, rope);
-  } else {
-    kind->refuse("the RoPE scaling " + formats::json_quote(kind->as_string()) +
-                 " is not supported; known are default, linear and llama3");
-  }
-  return rope;
-}
-
 void check_passed_values(const JsonNode& config) {
   for (const PassedInteger& known : kPassedIntegers) {
     const auto value = config.find(known.name);
@@ -151,9 +114,8 @@ ModelDescription parse_model_description(std::string_view config_text, const std
   model.family = &family;
   model.storage = read_storage(config);
   read_sizes(config, family, model);
-  model.rope = read_rope(config);
   family.read(config, model);
-  model.tie_word_embeddings = config.boolean_or("tie_word_embeddings", false);
+  model.tie_word_embeddings = config.boolean_or("tie_word_embeddings", family.ties_embeddings);
   check_passed_values(config);
   model.torch_dtype = config.string_or("torch_dtype", config.string_or("dtype", ""));
   model.config_file = file;

@@ -34,6 +34,12 @@ struct ModelDescription {
   std::int64_t max_position_embeddings = 0;
   double rms_norm_eps = 0.0;
   RopeSettings rope;
+  RopeSettings window_rope;  ///< of blocks with a window, where the family has two kinds
+  float norm_shift =
+      0.0f;  ///< added to the weights of norms: 1 where the family multiplies by 1 + w
+  float embedding_scale = 1.0f;  ///< of the hidden states that go into the first block
+  float query_scale = 0.0f;      ///< of the scores; 0: 1 / sqrt(head_dim)
+  float logit_cap = 0.0f;        ///< logits become cap tanh(logits / cap); 0: as they are
 
   bool qkv_bias = false;  ///< q_proj, k_proj, v_proj have a bias
   bool o_bias = false;

@@ -21,7 +21,8 @@ class LayoutBuilder final : private PartTensors {
     layout_.embedding =
         add_plain("model.embed_tokens.weight", {model_.vocab_size, model_.hidden_size}, -1);
     for (std::int64_t block = 0; block < model_.layers; ++block) add_block(block);
-    layout_.final_norm = add_plain("model.norm.weight", {model_.hidden_size}, model_.layers);
+    layout_.final_norm =
+        add_plain("model.norm.weight", {model_.hidden_size}, model_.layers, model_.norm_shift);
     LinearLayer head;
     head.key = "lm_head";
     head.inputs = model_.hidden_size;
@@ -42,11 +43,14 @@ class LayoutBuilder final : private PartTensors {
     part_ = 0;
     for (const Branch& branch : model_.family->branches(model_, block)) {
       LaidOutBranch laid_out;
-      laid_out.norm = vector(branch.norm, model_.hidden_size);
+      laid_out.norm = vector(branch.norm, model_.hidden_size, model_.norm_shift);
       for (const std::shared_ptr<Part>& part : branch.parts) {
         part->declare(*this);
         laid_out.parts.push_back(part);
         ++part_;
+      }
+      if (!branch.norm_behind.empty()) {
+        laid_out.norm_behind = vector(branch.norm_behind, model_.hidden_size, model_.norm_shift);
       }
       block_.branches.push_back(std::move(laid_out));
     }
@@ -75,8 +79,8 @@ class LayoutBuilder final : private PartTensors {
     return std::ssize(block_.linear_layers) - 1;
   }
 
-  std::int64_t vector(const std::string& name, std::int64_t size) override {
-    block_.vectors.push_back(add_plain(block_.name + '.' + name, {size}, block_index_));
+  std::int64_t vector(const std::string& name, std::int64_t size, float shift) override {
+    block_.vectors.push_back(add_plain(block_.name + '.' + name, {size}, block_index_, shift));
     return std::ssize(block_.vectors) - 1;
   }
 
@@ -90,10 +94,11 @@ class LayoutBuilder final : private PartTensors {
     return found - layout_.ropes.begin();
   }
 
-  std::int64_t add_plain(std::string name, std::vector<std::int64_t> shape, std::int64_t block) {
+  std::int64_t add_plain(std::string name, std::vector<std::int64_t> shape, std::int64_t block,
+                         float shift = 0.0f) {
     const std::int64_t index = std::ssize(layout_.plain_tensors);
     layout_.modules.push_back({ModuleRef::Kind::plain, index});
-    layout_.plain_tensors.push_back({std::move(name), std::move(shape), block});
+    layout_.plain_tensors.push_back({std::move(name), std::move(shape), block, shift});
     return index;
   }
 

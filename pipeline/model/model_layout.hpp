@@ -39,6 +39,7 @@ struct PlainTensor {
   std::string name;
   std::vector<std::int64_t> shape;
   std::int64_t block = 0;  ///< -1 for the embedding, `layers` for what follows the last block
+  float shift = 0.0f;      ///< added when it is loaded
 };
 
 /// A member of the module order: an index into linear_layers or plain_tensors.
@@ -57,7 +58,8 @@ struct RopeSpec {
 
 /// Parts side by side on one norm, as a block has them.
 struct LaidOutBranch {
-  std::int64_t norm = 0;  ///< which of the block's vectors
+  std::int64_t norm = 0;          ///< which of the block's vectors
+  std::int64_t norm_behind = -1;  ///< likewise; -1: none
   std::vector<std::shared_ptr<const Part>> parts;
 };
 

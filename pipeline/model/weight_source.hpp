@@ -22,6 +22,8 @@ class WeightSource {
   virtual kernels::Matrix bias(kernels::Backend& backend, std::int64_t layer) const = 0;
   /// A norm's weight by the name of its tensor, [1, C].
   virtual kernels::Matrix norm(kernels::Backend& backend, const std::string& name) const = 0;
+  /// The same as the layout has it, with what is added when it is loaded.
+  kernels::Matrix norm(kernels::Backend& backend, const PlainTensor& tensor) const;
   /// Row `token` of the embedding, [hidden_size] fp32 host. @pre token in [0, vocab_size)
   virtual void embedding_row(std::int32_t token, std::span<float> out) const = 0;
 };

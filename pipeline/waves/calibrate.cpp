@@ -116,7 +116,9 @@ std::int64_t Calibration::begin(std::int64_t first_wanted) {
   }
   comm::on_all(context_.comm, [&] {
     for (OwnSlice& slice : own_) {
-      model::embed_tokens(context_.backend, source_, slice.tokens, slice.hidden);
+      model::embed_tokens(context_.backend,
+                          {context_.model.description, context_.model.layout, source_},
+                          slice.tokens, slice.hidden);
     }
   });
   return 0;

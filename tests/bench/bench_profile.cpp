@@ -152,7 +152,7 @@ class ProfileBench {
     shape.row_length = kLength;
     seconds_.forward += seconds_of([&] {
       backend_.causal_attention(q, k, v, shape, out);
-      backend_.silu_product(gate, up);
+      backend_.gated_product(gate, up, kernels::Activation::silu);
       backend_.rms_norm(q, norm, 1e-5f, out);
       backend_.rms_norm(v, norm, 1e-5f, out);
       backend_.add(out, k);
