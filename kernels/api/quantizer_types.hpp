@@ -46,6 +46,10 @@ struct HessianFactor {
   std::int64_t dead_inputs = 0;  ///< rows with a zero diagonal; their errors count with damp alone
 };
 
+/// How a weight matrix is to be quantized: row groups covering [0, K), each with a shared scale
+/// that is found on the way through the sweep.
+using WeightRecipe = std::vector<RowGroup>;
+
 /// What quantizing one layer with one option loses. Sums are taken in double.
 struct OptionError {
   double damped_loss = 0.0;   ///< tr(E^T (H + damp I) E), E = W - dequantized, over the H given
