@@ -121,9 +121,7 @@ class Exl2Format final : public weights::WeightFormat {
   }
   // ExLlamaV2 moves the permutation of a down projection into gate and up, but not into their
   // biases (exllamav2/mlp.py, the post-load step of 0.3.2).
-  bool keeps_input_order(const LayerShape& layer) const override {
-    return layer.follows_biased;
-  }
+  bool keeps_input_order(const LayerShape& layer) const override { return layer.follows_biased; }
 
   std::vector<formats::TensorSpec> tensors(std::int64_t option,
                                            const LayerShape& layer) const override {
