@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/api/half_types.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/float_elements.hpp"
 #include "pipeline/formats/json_text.hpp"
 #include "pipeline/formats/weights/exl2/exl2_reader.hpp"
 
@@ -92,18 +92,6 @@ std::string head_name(const ModelDescription& model, const SafetensorsFolder& fo
   return model.tie_word_embeddings && !own ? embedding : std::string(kHead);
 }
 
-float element(const std::byte* bytes, Dtype dtype, std::int64_t index) {
-  if (dtype == Dtype::f32) {
-    float value = 0.0f;
-    std::memcpy(&value, bytes + 4 * index, sizeof value);
-    return value;
-  }
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, bytes + 2 * index, sizeof bits);
-  return dtype == Dtype::f16 ? kernels::to_float(kernels::Half{bits})
-                             : kernels::to_float(kernels::BFloat16{bits});
-}
-
 // "[ROW, COLUMN]" in a matrix, "[INDEX]" otherwise.
 std::string place_text(const TensorInfo& tensor, std::int64_t index) {
   if (tensor.shape.size() != 2) return fmt::format("[{}]", index);
@@ -130,7 +118,7 @@ void read_elements(const SafetensorsFolder& folder, const std::string& name, std
     const std::int64_t size = std::min(kBlock, count - begin);
     folder.read(name, (offset + begin) * width, std::span(block).first(size * width));
     for (std::int64_t i = 0; i < size; ++i) {
-      const float value = element(block.data(), tensor.dtype, i);
+      const float value = float_element(block.data(), tensor.dtype, i);
       if (!std::isfinite(value) && bad++ == 0) first_bad = offset + begin + i;
       store(begin + i, value);
     }
