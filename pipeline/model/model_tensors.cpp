@@ -206,7 +206,7 @@ void read_as(const SafetensorsFolder& folder, const std::string& name, Dtype dty
     case Dtype::bf16:
       read_elements(folder, name, offset, static_cast<std::int64_t>(count),
                     [&](std::int64_t i, float value) {
-                      const std::uint16_t bits = kernels::to_bfloat16(value).bits;
+                      const std::uint16_t bits = kernels::to_bfloat(value).bits;
                       std::memcpy(out.data() + 2 * i, &bits, sizeof bits);
                     });
       return;

@@ -80,6 +80,33 @@ bool is_pack_quantized_layer(const formats::SafetensorsFolder& folder, const std
   return folder.find(key + ".weight_packed") != nullptr;
 }
 
+PackQuantizedSpec stored_pack_quantized_spec(const formats::SafetensorsFolder& folder,
+                                             const std::string& key, std::int64_t outputs,
+                                             std::int64_t inputs) {
+  const std::string packed = key + ".weight_packed";
+  const std::string scale = key + ".weight_scale";
+  const formats::TensorInfo& words =
+      formats::require_tensor(folder, packed, formats::Dtype::i32, 2);
+  const formats::TensorInfo* scales = folder.find(scale);
+  if (scales == nullptr || scales->shape.size() != 2 || !formats::is_weight_dtype(scales->dtype)) {
+    formats::refuse_tensor(folder, scale, "no matrix of F16, BF16 or F32");
+  }
+  PackQuantizedSpec spec{key, outputs, inputs, {}, scales->dtype};
+  spec.scheme.symmetric = folder.find(key + ".weight_zero_point") == nullptr;
+  const std::int64_t groups = scales->shape[1];
+  if (groups < 1 || inputs % groups != 0) {
+    formats::refuse_tensor(folder, scale, fmt::format("{} groups of {} inputs", groups, inputs));
+  }
+  spec.scheme.group = groups == 1 ? 0 : inputs / groups;
+  constexpr int kMostBits = 8;
+  for (spec.scheme.bits = 1; spec.scheme.bits <= kMostBits; ++spec.scheme.bits) {
+    if (spec.packed_words() == words.shape[1]) return spec;
+  }
+  formats::refuse_tensor(
+      folder, packed,
+      fmt::format("{} words for {} codes of 1 to {} bits", words.shape[1], inputs, kMostBits));
+}
+
 PackQuantizedLayer read_pack_quantized_layer(const formats::SafetensorsFolder& folder,
                                              const PackQuantizedSpec& spec) {
   require_whole_groups(folder, spec);

@@ -92,6 +92,7 @@ class Exl2Format final : public weights::WeightFormat {
 
   std::int64_t option_count() const override { return measured_options(); }
   std::span<const weights::HeadOption> head_options() const override { return heads_; }
+  int default_head_bits() const override { return 6; }
   std::string option_text(std::int64_t option) const override {
     return describe(option_at(option));
   }
