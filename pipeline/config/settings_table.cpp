@@ -4,6 +4,9 @@
 
 #include <type_traits>
 
+#include "pipeline/allocation/objective_names.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
+
 namespace shardquant::config {
 
 namespace {
@@ -109,8 +112,7 @@ std::vector<Setting> make_table() {
        "Bits per weight of the linear layers, head apart; never exceeded but by the objective "
        "`exl2-2023`."},
       {"allocate.objective",
-       WordSetting{at<&C::allocate, &C::Allocate::objective>,
-                   {"sum", "nll", "sum_squares", "log", "minimax_sum", "weighted", "exl2-2023"}},
+       WordSetting{at<&C::allocate, &C::Allocate::objective>, allocation::objective_names()},
        kHasDefault,
        "What the allocation minimizes over the layers: the `sum` of errors, `nll` = -sum "
        "log(1 - err), `sum_squares`, `log` = sum log err, `minimax_sum` = the largest error, then "
@@ -131,6 +133,10 @@ std::vector<Setting> make_table() {
        "sources have left, up to this number; 0: no evaluation."},
       {"output.dir", PathSetting{at<&C::output, &C::Output::dir>}, kRequired,
        "Folder of the quantized model."},
+      {"output.format",
+       WordSetting{at<&C::output, &C::Output::format>, weights::weight_format_names()}, kHasDefault,
+       "Form in which quantized weights are stored, and with it the options there are; "
+       "docs/formats.md."},
       {"output.shard_mib", IntegerSetting{at<&C::output, &C::Output::shard_mib>, 1, 1 << 20},
        kHasDefault, "Largest size of an output file, in MiB."},
       {"work.dir", PathSetting{at<&C::work, &C::Work::dir>}, kRequired,

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "pipeline/evaluation/evaluation_cost.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
 #include "pipeline/waves/calibrate.hpp"
@@ -32,10 +31,11 @@ std::int64_t hidden_bytes(const model::ModelDescription& description, const wave
 }
 
 // Hessians a rank sums or is given at a time: of the wave that gives one rank the most.
-std::int64_t sum_bytes(const model::ModelLayout& layout, int ranks) {
+std::int64_t sum_bytes(const model::ModelLayout& layout, const weights::WeightFormat& format,
+                       int ranks) {
   const std::vector<bool> all(layout.groups.size(), true);
   const auto units = [&](const model::HessianGroup& group) {
-    return waves::measure_units(layout, group, exl2::exl2_2023_options());
+    return waves::measure_units(layout, group, format);
   };
   std::int64_t most = 0;
   for (const waves::Wave& wave : waves::plan_waves(layout, {all, units, true}, ranks)) {
@@ -108,12 +108,21 @@ std::int64_t MemoryPlan::device_bytes() const {
   return sum;
 }
 
+MemoryDemand memory_demand(const config::RunConfig& config, int ranks) {
+  const config::RunConfig::Calibration& rows = config.calibration;
+  return {{rows.rows, rows.slice_rows, rows.length},
+          ranks,
+          static_cast<int>(config.device.threads),
+          config.measure.norm() == config::ErrNorm::row_mean,
+          config.most_evaluation_rows()};
+}
+
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
-                       const waves::Slices& slices, int ranks, int threads, bool sketches,
-                       std::int64_t evaluation_rows) {
+                       const weights::WeightFormat& format, const MemoryDemand& demand) {
+  const waves::Slices& slices = demand.slices;
   const std::int64_t micro_tokens = waves::micro_batch_rows(slices) * slices.length;
   std::int64_t sketch_bytes = 0;
-  if (sketches) {
+  if (demand.sketches) {
     for (const model::HessianGroup& group : layout.groups) {
       sketch_bytes = std::max(sketch_bytes, group.inputs);
     }
@@ -124,14 +133,15 @@ MemoryPlan plan_memory(const model::ModelDescription& description, const model::
       model::run_block_workspace_bytes(layout, micro_tokens, slices.length) + 48 * kMiB;
   MemoryPlan plan;
   plan.terms = {
-      {"program and libraries", fixed_bytes(threads), false},
-      {"hidden states of this rank's slices", hidden_bytes(description, slices, ranks), true},
-      {"Hessian sums of a wave", sum_bytes(layout, ranks), false},
+      {"program and libraries", fixed_bytes(demand.threads), false},
+      {"hidden states of this rank's slices", hidden_bytes(description, slices, demand.ranks),
+       true},
+      {"Hessian sums of a wave", sum_bytes(layout, format, demand.ranks), false},
       {"sketches", sketch_bytes, false},
       {"one block forward, or one layer quantized", std::max(forward, item_bytes(layout)), true}};
   const std::int64_t evaluation =
-      fixed_bytes(threads) +
-      evaluation::evaluation_bytes(description, layout, evaluation_rows, slices.length);
+      fixed_bytes(demand.threads) +
+      evaluation::evaluation_bytes(description, layout, demand.evaluation_rows, slices.length);
   plan.terms.push_back({"more than that for the evaluation",
                         std::max<std::int64_t>(evaluation - plan.bytes(), 0), true});
   return plan;

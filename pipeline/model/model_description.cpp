@@ -5,6 +5,7 @@
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/json_text.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
 #include "pipeline/model/families/families.hpp"
 
 namespace shardquant::model {
@@ -52,11 +53,11 @@ const Family& read_family(const JsonNode& config) {
               " is not supported; known are " + known);
 }
 
-Storage read_storage(const JsonNode& config) {
+const weights::WeightFormat* read_stored_format(const JsonNode& config) {
   const auto quantization = config.find("quantization_config");
-  if (!quantization) return Storage::plain;
+  if (!quantization) return nullptr;
   const JsonNode method = quantization->at("quant_method");
-  if (method.as_string() == "exl2") return Storage::exl2;
+  if (const auto* format = weights::find_weight_format(method.as_string())) return format;
   method.refuse("weights quantized with " + formats::json_quote(method.as_string()) +
                 " are not supported; start from an unquantized model");
 }
@@ -105,6 +106,11 @@ void check_passed_values(const JsonNode& config) {
 
 }  // namespace
 
+formats::Dtype ModelDescription::dtype() const {
+  if (torch_dtype == "float32") return formats::Dtype::f32;
+  return torch_dtype == "bfloat16" ? formats::Dtype::bf16 : formats::Dtype::f16;
+}
+
 ModelDescription parse_model_description(std::string_view config_text, const std::string& file) {
   const formats::JsonText text =
       formats::JsonText::parse(config_text, file, {.bytes = kMaxConfigBytes});
@@ -112,7 +118,7 @@ ModelDescription parse_model_description(std::string_view config_text, const std
   const Family& family = read_family(config);
   ModelDescription model;
   model.family = &family;
-  model.storage = read_storage(config);
+  model.stored_format = read_stored_format(config);
   read_sizes(config, family, model);
   family.read(config, model);
   model.tie_word_embeddings = config.boolean_or("tie_word_embeddings", family.ties_embeddings);

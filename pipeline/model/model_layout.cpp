@@ -189,24 +189,9 @@ std::int64_t ModelLayout::most_groups_of_block() const {
 }
 
 ModelLayout lay_out_model(const ModelDescription& description) {
-  return LayoutBuilder(description).build();
-}
-
-void require_quantizable(const ModelDescription& description, const ModelLayout& layout) {
-  constexpr std::int64_t kMaxInputs = 65536;
-  if (description.storage != Storage::plain) {
-    fail(ExitCode::bad_data, "{}: the model is quantized already; start from an unquantized one",
-         description.config_file);
-  }
-  for (const LinearLayer& layer : layout.linear_layers) {
-    if (layer.inputs % 32 != 0 || layer.inputs > kMaxInputs) {
-      fail(ExitCode::bad_data,
-           "{}: {} has {} inputs; EXL2 stores only multiples of 32 up to {}, so this model cannot "
-           "be "
-           "quantized",
-           description.config_file, layer.key, layer.inputs, kMaxInputs);
-    }
-  }
+  ModelLayout layout = LayoutBuilder(description).build();
+  for (LinearLayer& layer : layout.linear_layers) layer.dtype = description.dtype();
+  return layout;
 }
 
 }  // namespace shardquant::model

@@ -28,9 +28,9 @@ class WeightSource {
   virtual void embedding_row(std::int32_t token, std::span<float> out) const = 0;
 };
 
-/// A model folder, plain or EXL2, layer by layer. Refers to layout and tensors, which must outlive
-/// it. While it loads a weight it holds the stored bytes of that one (EXL2: its tensors and the
-/// decoded fp16 weight) beside the result. All calls throw Failure: bad_data naming the tensor,
+/// A model folder, plain or quantized, layer by layer. Refers to layout and tensors, which must
+/// outlive it. While it loads a weight it holds the stored bytes of that one, or, of a quantized
+/// one, the decoded weight, beside the result. All calls throw Failure: bad_data naming the tensor,
 /// also where it holds NaN or infinity; io_error.
 class FolderWeights final : public WeightSource {
  public:

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pipeline/model/layer_shape.hpp"
+
 namespace shardquant::waves {
 
 namespace {
@@ -51,21 +53,39 @@ GroupUnits sum_units(const model::HessianGroup& group) {
   return result;
 }
 
+// An option of a layer as the cost sees it. The sweep does the row groups once that options begin
+// with alike; options without row groups share nothing.
+struct OptionGroups {
+  std::vector<bool> exist;                           // by option
+  std::vector<std::vector<kernels::RowGroup>> rows;  // by option
+};
+
+OptionGroups option_groups(const weights::WeightFormat& format, const weights::LayerShape& layer) {
+  OptionGroups groups;
+  for (std::int64_t option = 0; option < format.option_count(); ++option) {
+    const auto recipe = format.recipe(option, layer);
+    const auto* rows = recipe ? std::get_if<std::vector<kernels::RowGroup>>(&*recipe) : nullptr;
+    groups.exist.push_back(recipe.has_value());
+    groups.rows.push_back(rows ? *rows : std::vector<kernels::RowGroup>{});
+  }
+  return groups;
+}
+
 // Units of the options of one layer in sharing order.
 void add_layer_units(GroupUnits& result, const model::LinearLayer& layer, std::int64_t index,
-                     const std::vector<std::vector<kernels::RowGroup>>& cuts,
-                     const std::vector<std::size_t>& order, const std::vector<bool>& wanted) {
+                     const weights::WeightFormat& format, const std::vector<bool>& wanted) {
+  const OptionGroups groups = option_groups(format, model::shape_of(layer));
   const std::vector<kernels::RowGroup>* before = nullptr;
-  const auto base = static_cast<std::size_t>(index) * cuts.size();
-  for (const std::size_t option : order) {
+  const auto base = static_cast<std::size_t>(index) * groups.rows.size();
+  for (const std::size_t option : kernels::sharing_order(groups.rows)) {
     GroupUnits::Unit unit{index, static_cast<std::int64_t>(option), false, {}, {}};
-    unit.wanted = !cuts[option].empty() && (wanted.empty() || wanted[base + option]);
+    unit.wanted = groups.exist[option] && (wanted.empty() || wanted[base + option]);
     if (unit.wanted) {
       unit.first = sum_of(sweep_work(layer, 0), norm_work(layer));
       unit.after = before == nullptr
                        ? unit.first
-                       : sweep_work(layer, kernels::shared_rows(*before, cuts[option]));
-      before = &cuts[option];
+                       : sweep_work(layer, kernels::shared_rows(*before, groups.rows[option]));
+      before = &groups.rows[option];
     }
     result.units.push_back(unit);
   }
@@ -102,20 +122,14 @@ WorkAmount GroupUnits::work(std::int64_t first, std::int64_t end) const {
 }
 
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const exl2::QuantOption> options,
-                         const std::vector<bool>& wanted) {
+                         const weights::WeightFormat& format, const std::vector<bool>& wanted) {
   if (group.index == layout.head_group) return sum_units(group);
   GroupUnits result;
   result.group = group.index;
   result.setup = factor_work(group);
-  std::vector<std::vector<kernels::RowGroup>> cuts;
-  for (const exl2::QuantOption& option : options) {
-    cuts.push_back(exl2::cut_into_groups(option, group.inputs));
-  }
-  const std::vector<std::size_t> order = kernels::sharing_order(cuts);
   for (const std::int64_t index : group.layers) {
-    add_layer_units(result, layout.linear_layers[static_cast<std::size_t>(index)], index, cuts,
-                    order, wanted);
+    add_layer_units(result, layout.linear_layers[static_cast<std::size_t>(index)], index, format,
+                    wanted);
   }
   const bool any = std::any_of(result.units.begin(), result.units.end(),
                                [](const GroupUnits::Unit& unit) { return unit.wanted; });
@@ -123,8 +137,8 @@ GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianG
 }
 
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const exl2::QuantOption> options) {
-  return measure_units(layout, group, options, {});
+                         const weights::WeightFormat& format) {
+  return measure_units(layout, group, format, {});
 }
 
 GroupUnits quantize_units(const model::ModelLayout& layout, const model::HessianGroup& group,

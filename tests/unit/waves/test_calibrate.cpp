@@ -50,7 +50,7 @@ Calibrated calibrate(SmallRun& run, const model::WeightSource& source,
                      const std::vector<bool>& wanted, bool keep = false) {
   const waves::RunContext context = run.context();
   const auto units = [&](const model::HessianGroup& group) {
-    return waves::measure_units(context.model.layout, group, context.options);
+    return waves::measure_units(context.model.layout, group, context.format);
   };
   waves::CalibrationRequest request{source, {wanted, units, true}};
   request.perplexity = true;
