@@ -47,7 +47,7 @@ records::Plan solve(const waves::RunContext& context, const records::Measurement
   const std::string name = context.work.measurement().string();
   allocation::AllocationRequest request;
   request.budget = allocation::Budget::bits_per_weight(context.config.allocate.bpw);
-  request.objective = context.config.allocate.objective;
+  request.objective = context.config.objective();
   records::Plan plan =
       allocation::allocate(allocation::allocation_input(measurement, name), request).plan;
   allocation::add_recipes(measurement, plan);

@@ -78,7 +78,7 @@ std::vector<RunReport::FrontierPoint> describe_frontier(const waves::RunContext&
   const auto [least, most] = reachable_bpw(measurement);
   const auto input = allocation::allocation_input(measurement, context.work.measurement().string());
   allocation::AllocationRequest request;
-  request.objective = context.config.allocate.objective;
+  request.objective = context.config.objective();
   std::vector<RunReport::FrontierPoint> frontier;
   for (int step = 0; step <= kFrontierSteps; ++step) {
     // A thousandth above what is least, so that rounding leaves it reachable.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
@@ -97,6 +98,15 @@ MeasuredLayer start_record(const LayerOptions& piece, const kernels::HessianFact
   return record;
 }
 
+// Which of the options of a piece its layer is to be quantized with, if any.
+std::optional<std::size_t> trial_among(const TrialRequest& trials, const LayerOptions& piece) {
+  if (trials.options.empty()) return std::nullopt;
+  const std::int64_t wanted = trials.options[static_cast<std::size_t>(piece.layer)];
+  const auto found = std::find(piece.options.begin(), piece.options.end(), wanted);
+  if (found == piece.options.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - piece.options.begin());
+}
+
 // What of the cost of units [first, end) falls to one layer of theirs.
 double cost_of_layer(const GroupUnits& units, std::int64_t first, std::int64_t end,
                      std::int64_t layer) {
@@ -154,7 +164,7 @@ bool measure_group(kernels::Backend& backend, const model::SourceModel& model, s
                    const CalibratedGroup& calibrated, std::span<const exl2::QuantOption> options,
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
                    const GroupUnits& units, std::int64_t first, std::int64_t end,
-                   const MeasuredLayerSink& sink) {
+                   const MeasuredLayerSink& sink, const TrialRequest& trials) {
   const std::int64_t inputs = model.group(group).inputs;
   const kernels::NamedRange range(backend, "measure " + model.group(group).name);
   const report::Clock clock = report::start_clock();
@@ -181,6 +191,10 @@ bool measure_group(kernels::Backend& backend, const model::SourceModel& model, s
                                ? pooled_error(errors[i], norms, factor.damp)
                                : mean_row_error(errors[i].row_errors, norms.row_norms);
       record.flushed_groups[option] = errors[i].flushed_groups;
+    }
+    if (const auto option = trial_among(trials, pieces[p])) {
+      trials.take(pieces[p].layer, backend.quantize(weight, factor, cuts[*option], settings),
+                  factor.perm);
     }
     const double now = clock();
     record.seconds = now - begin;  // that of the first has the factorization in it

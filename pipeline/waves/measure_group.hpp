@@ -53,15 +53,27 @@ enum class ErrNorm {
 /// Takes a layer that is measured; returns whether to go on with the next one.
 using MeasuredLayerSink = std::function<bool(const MeasuredLayer&)>;
 
+/// Layers of which the quantized weight is wanted beside the errors.
+struct TrialRequest {
+  /// By layer of the model: index of the option it is wanted at, -1 where it is not. Empty: of none.
+  std::vector<std::int64_t> options;
+  /// Called before the layer's record goes to the sink. perm: of the factor. matrix: in the order of
+  /// its rows.
+  std::function<void(std::int64_t layer, const kernels::QuantizedMatrix& matrix,
+                     std::span<const std::int32_t> perm)>
+      take;
+};
+
 /// Factors the Hessian of a group once and measures the layers and options of units [first, end)
 /// (measure_units of the group and `options`), layer after layer. What an option gives does not
-/// depend on the others measured with it. False where `sink` ended it before the last layer.
+/// depend on the others measured with it. A layer measured at an option that `trials` names is also
+/// quantized with it. False where `sink` ended it before the last layer.
 /// @throws Failure(bad_data) naming the tensor or the group, where weight or Hessian hold NaN
 bool measure_group(kernels::Backend& backend, const model::SourceModel& model, std::int64_t group,
                    const CalibratedGroup& calibrated, std::span<const exl2::QuantOption> options,
                    const kernels::QuantizerSettings& settings, ErrNorm norm,
                    const GroupUnits& units, std::int64_t first, std::int64_t end,
-                   const MeasuredLayerSink& sink);
+                   const MeasuredLayerSink& sink, const TrialRequest& trials = {});
 
 /// One record of a layer from records of parts of its options, which together have all of them. In
 /// any order; all are of the same layer and say the same of its Hessian. @pre at least one
