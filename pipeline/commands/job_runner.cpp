@@ -240,22 +240,11 @@ void JobRunner::run(const Job& job) {
       events.emplace();
     }
   });
-  const waves::RunContext context{comm_,
-                                  *backend_,
-                                  config,
-                                  *model_,
-                                  *tokens,
-                                  work,
-                                  log_,
-                                  *events,
-                                  *control_,
-                                  begun,
-                                  std::move(fingerprints.run),
-                                  std::move(fingerprints.hessians),
-                                  slices_of(config),
-                                  quantizer_settings(config.quantizer),
-                                  exl2::exl2_2023_options(),
-                                  device_link_.get()};
+  const waves::RunContext context{{comm_, *control_, log_, *events, begun},
+                                  {config, *model_, *tokens, work, std::move(fingerprints.run),
+                                   std::move(fingerprints.hessians), slices_of(config),
+                                   quantizer_settings(config.quantizer), exl2::exl2_2023_options()},
+                                  {*backend_, device_link_.get()}};
   report_restart(context);
   context.events.write("run_start", "start",
                        {{"ranks", comm_.size()},

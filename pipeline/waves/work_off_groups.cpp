@@ -106,12 +106,12 @@ std::optional<double> work_off_groups(const RunContext& context, const GroupWork
   if (left.empty() && !work.perplexity) return std::nullopt;
   WaveProgress progress(context, work.stage, std::ssize(left), cost_with_forward(context, left),
                         work.later_cost);
-  CalibrationRequest request;
-  request.wanted = from_forward;
+  const model::FolderWeights source(context.model.layout, context.model.tensors);
+  // A pass that yields the perplexity goes through all blocks.
+  CalibrationRequest request{source, {from_forward, work.units, work.perplexity}};
   request.keep_hessians = std::find(work.store.begin(), work.store.end(), true) != work.store.end();
   request.sketches = work.sketches;
   request.perplexity = work.perplexity;
-  request.units = work.units;
   request.wave_begun = [&](const Wave& wave) { progress.begin(cost_of_wave(context, wave)); };
   request.wave_done = [&](const Wave& wave) { progress.end(std::ssize(wave.groups)); };
   return calibrate(context, request, [&](const GroupPart& part, const CalibratedGroup& calibrated) {
