@@ -14,9 +14,8 @@ std::int64_t AllocationInput::numel() const {
 }
 
 bool AllocationInput::has_sensitivities() const {
-  return std::all_of(layers.begin(), layers.end(), [](const AllocationLayer& layer) {
-    return layer.sensitivity.has_value();
-  });
+  return std::all_of(layers.begin(), layers.end(),
+                     [](const AllocationLayer& layer) { return layer.sensitivity.has_value(); });
 }
 
 AllocationInput allocation_input(const records::Measurement& measurement, const std::string& name) {

@@ -27,8 +27,9 @@ constexpr const char* kEvaluation = "evaluation";
 constexpr const char* kSensitivity = "sensitivity";
 constexpr const char* kTrialWeights = "sensitivity/weights";
 constexpr const char* kCopies = "sensitivity/copies";
-constexpr const char* kParts[] = {kHessians,    kMeasurements, kQuantized, kEvaluation, kSensitivity,
- kTrialWeights, kCopies, "hidden",      "heartbeats"};
+constexpr const char* kParts[] = {kHessians,   kMeasurements, kQuantized,
+                                  kEvaluation, kSensitivity,  kTrialWeights,
+                                  kCopies,     "hidden",      "heartbeats"};
 constexpr std::string_view kTemporaryMark = ".tmp.";
 constexpr std::size_t kLongestName = 200;
 

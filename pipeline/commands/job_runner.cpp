@@ -88,10 +88,7 @@ config::RunConfig with_token_file(comm::Communicator& comm, const config::RunCon
 
 forecast::MemoryPlan memory_of(const config::RunConfig& config, const model::SourceModel& model,
                                int ranks) {
-  forecast::MemoryPlan plan =
-      forecast::plan_memory(model.description, model.layout, slices_of(config), ranks,
-                            static_cast<int>(config.device.threads),
-                            config.measure.err_norm == "row_mean", config.most_evaluation_rows());
+  forecast::MemoryPlan plan = forecast::plan_memory(model.description, model.layout, config, ranks);
   if (kernels::cuda_module_is_loaded()) plan.add_cuda_libraries();
   return plan;
 }

@@ -153,7 +153,10 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
                      "Many budgets, FIRST:LAST:STEP in bits per weight, as JSON and CSV");
   budget->require_option(1);
 
-  command.add_option("--objective", arguments.objective, "What is minimized; left out: kl where the measurement has sensitivities, else sum")
+  command
+      .add_option(
+          "--objective", arguments.objective,
+          "What is minimized; left out: kl where the measurement has sensitivities, else sum")
       ->check(CLI::IsMember(allocation::objective_names()));
   command.add_option("--tolerance", arguments.tolerance, "Relative gap at which the proof may end")
       ->check(CLI::Range(0.0, 1.0));

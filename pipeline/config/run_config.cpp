@@ -61,7 +61,7 @@ std::string resolved_text(const RunConfig& config) {
 
 std::string RunConfig::objective() const {
   return allocate.objective == kKlObjective && sensitivity.rows == 0 ? "sum_squares"
-                                                                    : allocate.objective;
+                                                                     : allocate.objective;
 }
 
 bool RunConfig::wants_sensitivities() const {

@@ -10,6 +10,8 @@
 #include "pipeline/waves/measure_group.hpp"
 #include "pipeline/waves/packed_hessian.hpp"
 #include "pipeline/waves/plan_waves.hpp"
+#include "pipeline/waves/sensitivity_units.hpp"
+#include "pipeline/waves/sum_over_slices.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
 namespace shardquant::forecast {
@@ -88,6 +90,19 @@ std::int64_t item_bytes(const model::ModelLayout& layout) {
   return most + 64 * kMiB;
 }
 
+std::int64_t sensitivity_peak(const model::ModelDescription& description,
+                              const model::ModelLayout& layout, const config::RunConfig& config,
+                              int ranks) {
+  if (!config.wants_sensitivities()) return 0;
+  std::vector<std::int64_t> units(static_cast<std::size_t>(ranks));
+  for (const int owner : waves::deal_sensitivity_units(layout, config, ranks)) {
+    ++units[static_cast<std::size_t>(owner)];
+  }
+  return fixed_bytes(static_cast<int>(config.device.threads)) +
+         waves::sensitivity_bytes(description, layout, waves::sensitivity_tokens(config),
+                                  *std::max_element(units.begin(), units.end()));
+}
+
 }  // namespace
 
 void MemoryPlan::add_cuda_libraries() {
@@ -109,8 +124,11 @@ std::int64_t MemoryPlan::device_bytes() const {
 }
 
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
-                       const waves::Slices& slices, int ranks, int threads, bool sketches,
-                       std::int64_t evaluation_rows) {
+                       const config::RunConfig& config, int ranks) {
+  const waves::Slices slices{config.calibration.rows, config.calibration.slice_rows,
+                             config.calibration.length};
+  const auto threads = static_cast<int>(config.device.threads);
+  const bool sketches = config.measure.err_norm == "row_mean";
   const std::int64_t micro_tokens = waves::micro_batch_rows(slices) * slices.length;
   std::int64_t sketch_bytes = 0;
   if (sketches) {
@@ -129,9 +147,13 @@ MemoryPlan plan_memory(const model::ModelDescription& description, const model::
       {"Hessian sums of a wave", sum_bytes(layout, ranks), false},
       {"sketches", sketch_bytes, false},
       {"one block forward, or one layer quantized", std::max(forward, item_bytes(layout)), true}};
+  plan.terms.push_back({"more than that for the sensitivities",
+                        std::max<std::int64_t>(
+                            sensitivity_peak(description, layout, config, ranks) - plan.bytes(), 0),
+                        true});
   const std::int64_t evaluation =
-      fixed_bytes(threads) +
-      evaluation::evaluation_bytes(description, layout, evaluation_rows, slices.length);
+      fixed_bytes(threads) + evaluation::evaluation_bytes(
+                                 description, layout, config.most_evaluation_rows(), slices.length);
   plan.terms.push_back({"more than that for the evaluation",
                         std::max<std::int64_t>(evaluation - plan.bytes(), 0), true});
   return plan;

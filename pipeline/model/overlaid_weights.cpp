@@ -9,11 +9,11 @@ OverlaidWeights::OverlaidWeights(const WeightSource& base, WeightReplacer replac
 
 OverlaidWeights::OverlaidWeights(const WeightSource& base,
                                  std::map<std::int64_t, kernels::HostTensor> weights)
-    : OverlaidWeights(base, [weights = std::move(weights)](kernels::Backend& backend,
-                                                           std::int64_t layer) {
-        const auto found = weights.find(layer);
-        return found == weights.end() ? kernels::Matrix() : backend.load_weight(found->second);
-      }) {}
+    : OverlaidWeights(
+          base, [weights = std::move(weights)](kernels::Backend& backend, std::int64_t layer) {
+            const auto found = weights.find(layer);
+            return found == weights.end() ? kernels::Matrix() : backend.load_weight(found->second);
+          }) {}
 
 kernels::Matrix OverlaidWeights::weight(kernels::Backend& backend, std::int64_t layer) const {
   kernels::Matrix replaced = replacer_(backend, layer);

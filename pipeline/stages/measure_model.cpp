@@ -63,7 +63,7 @@ struct Missing {
   std::vector<bool> kept;     // groups whose Hessians are in the work folder
   std::vector<bool> store;    // groups whose Hessians are to be there
   std::vector<std::int64_t> trials;  // by layer: the option it is also to be quantized with, or -1
-  std::int64_t measured = 0;  // layers of which nothing is
+  std::int64_t measured = 0;         // layers of which nothing is
 };
 
 // Whether all options of the layer that exist are flagged, or none of them.

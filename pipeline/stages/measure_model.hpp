@@ -17,8 +17,9 @@ struct MeasuredModel {
 };
 
 /// Calibrates and measures every option of every linear layer, reusing what the work folder holds,
-/// leaves the weights that measure_sensitivity wants in the work folder, gathers all records on root and writes measurement.json there. keep_hessians: leave them for
-/// quantize_model. Collective.
+/// leaves the weights that measure_sensitivity wants in the work folder, gathers all records on
+/// root and writes measurement.json there. keep_hessians: leave them for quantize_model.
+/// Collective.
 /// @throws Failure(no_input) where the measurement is borrowed and not complete
 MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians);
 

@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "pipeline/checkpoint/durable_file.hpp"
-#include "pipeline/comm/assign_work.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/model/overlaid_weights.hpp"
 #include "pipeline/report/progress.hpp"
@@ -25,8 +24,8 @@ struct LayerFigure {
 };
 
 double cost_of(const waves::RunContext& context, const SensitivityUnit& unit) {
-  return waves::operations_of(waves::sensitivity_work(
-      context.model.layout, unit, waves::sensitivity_tokens(context.config)));
+  return waves::operations_of(waves::sensitivity_work(context.model.layout, unit,
+                                                      waves::sensitivity_tokens(context.config)));
 }
 
 double base_cost(const waves::RunContext& context) {
@@ -41,20 +40,12 @@ std::int64_t option_of(const waves::RunContext& context, std::int64_t layer) {
 
 // Indices of the missing units that fall to this rank, ascending.
 std::vector<std::int64_t> own_units(const waves::RunContext& context,
-                                    const std::vector<SensitivityUnit>& units,
                                     const std::vector<bool>& known) {
-  std::vector<std::int64_t> missing;
-  std::vector<double> costs;
-  for (std::size_t u = 0; u < units.size(); ++u) {
-    if (known[u]) continue;
-    missing.push_back(static_cast<std::int64_t>(u));
-    costs.push_back(cost_of(context, units[u]));
-  }
-  std::vector<double> load(static_cast<std::size_t>(context.comm.size()));
-  const std::vector<int> owners = comm::assign_work(costs, load);
+  const std::vector<int> owners = waves::deal_sensitivity_units(
+      context.model.layout, context.config, context.comm.size(), known);
   std::vector<std::int64_t> own;
-  for (std::size_t i = 0; i < missing.size(); ++i) {
-    if (owners[i] == context.comm.rank()) own.push_back(missing[i]);
+  for (std::size_t u = 0; u < owners.size(); ++u) {
+    if (owners[u] == context.comm.rank()) own.push_back(static_cast<std::int64_t>(u));
   }
   return own;
 }
@@ -82,8 +73,8 @@ class OwnPasses {
   std::vector<LayerFigure> run() {
     if (own_.empty()) return {};
     const model::FolderWeights source(context_.model.layout, context_.model.tensors);
-    const model::OverlaidWeights trials(source, [&](kernels::Backend&, std::int64_t layer) {
-      return waves::load_trial_weight(context_, layer);
+    const model::OverlaidWeights trials(source, [&](kernels::Backend& backend, std::int64_t layer) {
+      return waves::load_trial_weight(context_, backend, layer);
     });
     waves::PerturbedForward forward(context_, units_, source, trials);
     for (std::int64_t first = 0; first < std::ssize(own_); first += step_) {
@@ -168,8 +159,7 @@ void put_into(const waves::RunContext& context, const std::vector<double>& kl,
   constexpr double kLeastErr = 1e-3;  // an option of few bits loses less only where nothing matters
   for (std::size_t l = 0; l < measurement.layers.size(); ++l) {
     records::LayerMeasurement& measured = measurement.layers[l];
-    const double err =
-        std::max(err_of(context, measured, static_cast<std::int64_t>(l)), kLeastErr);
+    const double err = std::max(err_of(context, measured, static_cast<std::int64_t>(l)), kLeastErr);
     measured.kl = kl[l];
     measured.sensitivity = std::max(kl[l], kLeastKl) / (err * err);
     context.events.write(
@@ -234,7 +224,7 @@ void measure_sensitivity(const waves::RunContext& context, double later_cost,
   context.events.write("phase_start", "sensitivity");
   std::vector<LayerFigure> mine;
   comm::on_all(context.comm, [&] {
-    mine = OwnPasses(context, units, own_units(context, units, known), later_cost).run();
+    mine = OwnPasses(context, units, own_units(context, known), later_cost).run();
   });
   if (context.control.agree() >= control::SignalWish::stop) {
     context.control.leave("in stage sensitivity");

@@ -55,10 +55,11 @@ using MeasuredLayerSink = std::function<bool(const MeasuredLayer&)>;
 
 /// Layers of which the quantized weight is wanted beside the errors.
 struct TrialRequest {
-  /// By layer of the model: index of the option it is wanted at, -1 where it is not. Empty: of none.
+  /// By layer of the model: index of the option it is wanted at, -1 where it is not. Empty: of
+  /// none.
   std::vector<std::int64_t> options;
-  /// Called before the layer's record goes to the sink. perm: of the factor. matrix: in the order of
-  /// its rows.
+  /// Called before the layer's record goes to the sink. perm: of the factor. matrix: in the order
+  /// of its rows.
   std::function<void(std::int64_t layer, const kernels::QuantizedMatrix& matrix,
                      std::span<const std::int32_t> perm)>
       take;

@@ -56,7 +56,7 @@ void PerturbedForward::begin_pass(std::span<const std::int64_t> pass) {
   std::int64_t first = context_.model.description.layers;
   for (const std::int64_t index : pass) {
     std::int64_t block = unit(index).block;
-    if (auto state = load_copy(context_, unit(index).name, tokens_.count())) {
+    if (auto state = load_copy(context_, context_.backend, unit(index).name, tokens_.count())) {
       block = state->block;
       open_.emplace(index, std::move(*state));
     }
@@ -68,7 +68,7 @@ void PerturbedForward::begin_pass(std::span<const std::int64_t> pass) {
 // The model's own state at that block, or as near before it as stored ones lead.
 void PerturbedForward::begin_base(std::int64_t last_block) {
   for (std::int64_t block = last_block; block > 0; --block) {
-    auto state = load_copy(context_, base_name(block), tokens_.count());
+    auto state = load_copy(context_, context_.backend, base_name(block), tokens_.count());
     if (!state) continue;
     base_ = std::move(*state);
     return;
@@ -80,8 +80,7 @@ void PerturbedForward::begin_base(std::int64_t last_block) {
     tokens.insert(tokens.end(), row.begin(), row.begin() + tokens_.length);
   }
   base_.block = 0;
-  base_.hidden =
-      context_.backend.allocate(tokens_.count(), context_.model.description.hidden_size);
+  base_.hidden = context_.backend.allocate(tokens_.count(), context_.model.description.hidden_size);
   model::embed_tokens(context_.backend, source_, tokens, base_.hidden);
 }
 
@@ -255,7 +254,7 @@ void PerturbedForward::store_base() const {
   const std::string name = base_name(base_.block);
   std::error_code error;
   if (base_.block > 0 && !std::filesystem::exists(context_.work.copy(name), error)) {
-    save_copy(context_, name, base_);
+    save_copy(context_, context_.backend, name, base_);
   }
 }
 
@@ -263,7 +262,8 @@ void PerturbedForward::store() {
   const double begin = control::steady_seconds();
   stored_s_ = begin;
   if (context_.control.must_hurry() || !has_room()) return;
-  for (const auto& [index, copy] : open_) save_copy(context_, unit(index).name, copy);
+  for (const auto& [index, copy] : open_)
+    save_copy(context_, context_.backend, unit(index).name, copy);
   store_base();
   context_.control.note_checkpoint(control::steady_seconds() - begin);
 }

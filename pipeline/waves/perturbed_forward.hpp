@@ -71,10 +71,10 @@ class PerturbedForward {
   SensitivityTokens tokens_;
   model::BlockWorkspace workspace_;
   CopyState base_;
-  kernels::Matrix after_;                    // the base's state after the block at hand
-  std::map<std::int64_t, CopyState> open_;   // by unit
-  double done_ = 0.0;                        // operations of this pass
-  double stored_s_ = 0.0;                    // when states were stored last
+  kernels::Matrix after_;                   // the base's state after the block at hand
+  std::map<std::int64_t, CopyState> open_;  // by unit
+  double done_ = 0.0;                       // operations of this pass
+  double stored_s_ = 0.0;                   // when states were stored last
   const ProgressTaker* progress_ = nullptr;
   std::vector<UnitSensitivity> found_;
 };

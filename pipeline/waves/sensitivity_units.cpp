@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "pipeline/comm/assign_work.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
@@ -81,9 +82,8 @@ std::int64_t sensitivity_batch_rows(const SensitivityTokens& tokens) {
 std::int64_t trial_option(std::span<const exl2::QuantOption> options, const std::string& name,
                           std::int64_t inputs) {
   const auto named =
-      std::find_if(options.begin(), options.end(), [&](const exl2::QuantOption& option) {
-        return exl2::describe(option) == name;
-      });
+      std::find_if(options.begin(), options.end(),
+                   [&](const exl2::QuantOption& option) { return exl2::describe(option) == name; });
   if (named == options.end()) {
     std::string names;
     for (const exl2::QuantOption& option : options) {
@@ -127,6 +127,25 @@ WorkAmount sensitivity_base_work(const model::ModelLayout& layout,
   return work;
 }
 
+std::vector<int> deal_sensitivity_units(const model::ModelLayout& layout,
+                                        const config::RunConfig& config, int ranks,
+                                        const std::vector<bool>& known) {
+  const auto units = sensitivity_units(layout, config.sensitivity);
+  const SensitivityTokens tokens = sensitivity_tokens(config);
+  std::vector<std::size_t> missing;
+  std::vector<double> costs;
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    if (!known.empty() && known[u]) continue;
+    missing.push_back(u);
+    costs.push_back(operations_of(sensitivity_work(layout, units[u], tokens)));
+  }
+  std::vector<double> load(static_cast<std::size_t>(ranks));
+  const std::vector<int> owners = comm::assign_work(costs, load);
+  std::vector<int> by_unit(units.size(), -1);
+  for (std::size_t i = 0; i < missing.size(); ++i) by_unit[missing[i]] = owners[i];
+  return by_unit;
+}
+
 std::int64_t units_of_pass(const model::ModelDescription& description,
                            const SensitivityTokens& tokens) {
   return std::max<std::int64_t>(kCopyBytes / copy_bytes(description, tokens), 1);
@@ -137,24 +156,22 @@ std::int64_t sensitivity_bytes(const model::ModelDescription& description,
                                std::int64_t units) {
   // The model's own before and after a block, one in the making, two on the host to compare.
   constexpr std::int64_t kBaseStates = 5;
-  const std::int64_t hidden =
-      (std::min(units, units_of_pass(description, tokens)) + kBaseStates) *
-      copy_bytes(description, tokens);
+  const std::int64_t hidden = (std::min(units, units_of_pass(description, tokens)) + kBaseStates) *
+                              copy_bytes(description, tokens);
   std::int64_t largest = 0;
   for (std::int64_t l = 0; l < layout.block_layers(); ++l) {
     largest = std::max(largest, layout.linear_layers[static_cast<std::size_t>(l)].parameters());
   }
   // The replaced weight, beside it what it is loaded from: halves in the order of the file.
-  const std::int64_t block = layout.block_weight_bytes() + 3 * largest * kFloat +
-                             model::run_block_workspace_bytes(
-                                 layout, sensitivity_batch_rows(tokens) * tokens.length,
-                                 tokens.length);
+  const std::int64_t block =
+      layout.block_weight_bytes() + 3 * largest * kFloat +
+      model::run_block_workspace_bytes(layout, sensitivity_batch_rows(tokens) * tokens.length,
+                                       tokens.length);
   const std::int64_t chunk = std::min(model::head_chunk_tokens(description), tokens.count());
   const std::int64_t head =
       2 * description.vocab_size * description.hidden_size * kFloat +
       chunk * (description.hidden_size * kFloat +
-               description.vocab_size *
-                   (3 * kFloat + static_cast<std::int64_t>(sizeof(double))));
+               description.vocab_size * (3 * kFloat + static_cast<std::int64_t>(sizeof(double))));
   return hidden + std::max(block, head);
 }
 

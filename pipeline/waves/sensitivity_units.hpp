@@ -55,6 +55,12 @@ WorkAmount sensitivity_work(const model::ModelLayout& layout, const SensitivityU
 /// Of the model as it is, which goes with them on every rank.
 WorkAmount sensitivity_base_work(const model::ModelLayout& layout, const SensitivityTokens& tokens);
 
+/// The rank of each unit that is not known, those dealt out by cost over all ranks; -1 of the
+/// others. known: by unit, or empty for none.
+std::vector<int> deal_sensitivity_units(const model::ModelLayout& layout,
+                                        const config::RunConfig& config, int ranks,
+                                        const std::vector<bool>& known = {});
+
 /// Hidden states of changed models that a rank holds at a time; more go in further passes, which
 /// read the weights again.
 inline constexpr std::int64_t kCopyBytes = std::int64_t{1} << 30;

@@ -13,24 +13,22 @@ namespace {
 
 constexpr const char* kDataset = "weight";  // fp16 bits, [outputs, inputs]
 
-std::string kind_of(const RunContext& context, std::int64_t layer) {
-  const model::LinearLayer& info = context.model.layer(layer);
-  const std::int64_t option =
-      trial_option(context.options, context.config.sensitivity.option, info.inputs);
+std::string kind_of(const Job& job, std::int64_t layer) {
+  const model::LinearLayer& info = job.model.layer(layer);
+  const std::int64_t option = trial_option(job.options, job.config.sensitivity.option, info.inputs);
   return fmt::format("weight of {} at {}", info.key,
-                     exl2::describe(context.options[static_cast<std::size_t>(option)]));
+                     exl2::describe(job.options[static_cast<std::size_t>(option)]));
 }
 
-std::filesystem::path path_of(const RunContext& context, std::int64_t layer) {
-  return context.work.trial_weight(context.model.layer(layer).key);
+std::filesystem::path path_of(const Job& job, std::int64_t layer) {
+  return job.work.trial_weight(job.model.layer(layer).key);
 }
 
 }  // namespace
 
-void save_trial_weight(const RunContext& context, std::int64_t layer,
-                       const kernels::QuantizedMatrix& matrix,
+void save_trial_weight(const Job& job, std::int64_t layer, const kernels::QuantizedMatrix& matrix,
                        std::span<const std::int32_t> perm) {
-  const model::LinearLayer& info = context.model.layer(layer);
+  const model::LinearLayer& info = job.model.layer(layer);
   const auto inputs = static_cast<std::size_t>(info.inputs);
   const auto outputs = static_cast<std::size_t>(info.outputs);
   std::vector<std::uint16_t> halves(inputs * outputs);
@@ -39,23 +37,21 @@ void save_trial_weight(const RunContext& context, std::int64_t layer,
     std::uint16_t* to = halves.data() + perm[k];
     for (std::size_t n = 0; n < outputs; ++n) to[n * inputs] = from[n];
   }
-  checkpoint::StateFileWriter file(path_of(context, layer), kind_of(context, layer),
-                                   context.fingerprint);
+  checkpoint::StateFileWriter file(path_of(job, layer), kind_of(job, layer), job.fingerprint);
   file.write<std::uint16_t>(kDataset, halves);
   file.commit();
 }
 
-kernels::Matrix load_trial_weight(const RunContext& context, std::int64_t layer) {
-  const model::LinearLayer& info = context.model.layer(layer);
-  checkpoint::StateFileReader file(path_of(context, layer), kind_of(context, layer),
-                                   context.fingerprint);
+kernels::Matrix load_trial_weight(const Job& job, kernels::Backend& backend, std::int64_t layer) {
+  const model::LinearLayer& info = job.model.layer(layer);
+  checkpoint::StateFileReader file(path_of(job, layer), kind_of(job, layer), job.fingerprint);
   const std::vector<std::uint16_t> halves = file.read<std::uint16_t>(kDataset);
   if (std::ssize(halves) != info.parameters()) {
-    fail(ExitCode::bad_data, "{}: holds {} values where {} has {}", path_of(context, layer).string(),
+    fail(ExitCode::bad_data, "{}: holds {} values where {} has {}", path_of(job, layer).string(),
          halves.size(), info.key, info.parameters());
   }
-  return context.backend.load_weight({reinterpret_cast<const std::byte*>(halves.data()),
-                                      kernels::ElementType::f16, info.outputs, info.inputs});
+  return backend.load_weight({reinterpret_cast<const std::byte*>(halves.data()),
+                              kernels::ElementType::f16, info.outputs, info.inputs});
 }
 
 std::vector<bool> missing_trial_weights(const RunContext& context,

@@ -15,12 +15,12 @@ namespace shardquant::waves {
 
 /// Keeps what a reader of the quantized layer decodes. matrix: in the order of the factor's rows,
 /// which `perm` leads back from. @throws Failure(io_error)
-void save_trial_weight(const RunContext& context, std::int64_t layer,
-                       const kernels::QuantizedMatrix& matrix, std::span<const std::int32_t> perm);
+void save_trial_weight(const Job& job, std::int64_t layer, const kernels::QuantizedMatrix& matrix,
+                       std::span<const std::int32_t> perm);
 
 /// That weight, in the form that Backend::linear wants. @throws Failure(bad_data) where the file is
 /// damaged or of another run
-kernels::Matrix load_trial_weight(const RunContext& context, std::int64_t layer);
+kernels::Matrix load_trial_weight(const Job& job, kernels::Backend& backend, std::int64_t layer);
 
 /// By linear layer, of those that `wanted` flags: whether the file is missing. A damaged one is
 /// renamed. Collective.
