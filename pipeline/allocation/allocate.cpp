@@ -17,8 +17,6 @@ namespace shardquant::allocation {
 
 namespace {
 
-constexpr std::string_view kRuleName = "exl2-2023";
-
 struct GroupedProblem {
   std::vector<ChoiceGroup> groups;
   solver::ChoiceProblem problem;
@@ -114,7 +112,7 @@ std::vector<double> weights_of(const AllocationInput& input, const AllocationReq
 GroupedProblem make_problem(const AllocationInput& input, const AllocationRequest& request,
                             solver::Objective objective) {
   GroupedProblem grouped;
-  grouped.groups = choice_groups(input, request.constraints);
+  grouped.groups = choice_groups(input, request.constraints, request.ties);
   grouped.problem.budget_bits = budget_of(input, request);
   const std::vector<double> weights = weights_of(input, request);
   for (const ChoiceGroup& group : grouped.groups) {
@@ -293,7 +291,8 @@ solver::RuleProblem make_rule_problem(const AllocationInput& input,
                                       const AllocationRequest& request) {
   solver::RuleProblem problem;
   problem.numel = input.numel();
-  if (request.budget.kind == Budget::Kind::folder_bytes || !request.constraints.empty()) {
+  if (request.budget.kind == Budget::Kind::folder_bytes || !request.constraints.empty() ||
+      !request.ties.empty()) {
     fail(ExitCode::config, "the rule {} knows neither constraints nor a size of the folder",
          kRuleName);
   }
@@ -340,18 +339,6 @@ void apply_rule(const AllocationInput& input, const AllocationRequest& request,
 }
 
 }  // namespace
-
-const std::vector<std::string>& objective_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
-    for (const solver::Objective objective : solver::all_objectives()) {
-      all.emplace_back(solver::objective_name(objective));
-    }
-    all.emplace_back(kRuleName);
-    return all;
-  }();
-  return names;
-}
 
 Allocation allocate(const AllocationInput& input, const AllocationRequest& request) {
   check_folder(input, request);

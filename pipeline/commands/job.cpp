@@ -6,6 +6,7 @@
 
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
 
 namespace shardquant::commands {
 
@@ -40,6 +41,12 @@ std::vector<Job> agree_on_jobs(comm::Communicator& comm,
     begin = end + 1;
   }
   return jobs;
+}
+
+const weights::WeightFormat& format_of(const config::RunConfig& job) {
+  const weights::WeightFormat* format = weights::find_weight_format(job.output.format);
+  if (format == nullptr) fail(ExitCode::internal, "output.format: no {}", job.output.format);
+  return *format;
 }
 
 void make_sweep_folders(const config::Sweep& sweep) {

@@ -19,7 +19,7 @@
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/faults/fault_point.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/model/require_quantizable.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/hash_model.hpp"
@@ -31,12 +31,17 @@ namespace {
 
 // Root looks at the inputs first; the others only meet what it found to be right.
 std::unique_ptr<model::SourceModel> open_model(comm::Communicator& comm,
-                                               const config::RunConfig& config) {
+                                               std::span<const Job> jobs) {
+  const std::filesystem::path& path = jobs.front().config.model.path;
   std::unique_ptr<model::SourceModel> model;
-  comm::on_root(comm, [&] { model = std::make_unique<model::SourceModel>(config.model.path); });
+  comm::on_root(comm, [&] { model = std::make_unique<model::SourceModel>(path); });
   comm::on_all(comm, [&] {
-    if (!model) model = std::make_unique<model::SourceModel>(config.model.path);
-    model::require_quantizable(model->description, model->layout);
+    if (!model) model = std::make_unique<model::SourceModel>(path);
+    for (const Job& job : jobs) {
+      const weights::WeightFormat& format = format_of(job.config);
+      model::require_quantizable(model->description, model->layout, format);
+      weights::head_option(format, job.config.allocate.head_bits);
+    }
   });
   return model;
 }
@@ -88,7 +93,8 @@ config::RunConfig with_token_file(comm::Communicator& comm, const config::RunCon
 
 forecast::MemoryPlan memory_of(const config::RunConfig& config, const model::SourceModel& model,
                                int ranks) {
-  forecast::MemoryPlan plan = forecast::plan_memory(model.description, model.layout, config, ranks);
+  forecast::MemoryPlan plan =
+      forecast::plan_memory(model.description, model.layout, format_of(config), config, ranks);
   if (kernels::cuda_module_is_loaded()) plan.add_cuda_libraries();
   return plan;
 }
@@ -170,7 +176,7 @@ JobRunner::JobRunner(comm::Communicator& launched, const RunArguments& arguments
   const config::RunConfig& first = jobs.front().config;
   control_.emplace(
       comm_, control::RunControl::Options{static_cast<double>(first.checkpoint.every_s), limit});
-  model_ = open_model(comm_, first);
+  model_ = open_model(comm_, jobs);
   comm::on_all(comm_, [&] {
     for (const Job& job : jobs) {
       if (!job.config.calibration.tokens.empty()) open_tokens(job.config);
@@ -224,9 +230,10 @@ void JobRunner::run(const Job& job) {
   comm::on_all(comm_, [&] { tokens.emplace(open_tokens(config)); });
   const control::Watchdog watchdog(activity_, watchdog_options(comm_, work, arguments_, locks));
   const auto& hashes = file_hashes();
+  const weights::WeightFormat& format = format_of(config);
   Fingerprints fingerprints =
       tie_work_folder(comm_, work, job.config, arguments_, std::exchange(resume_, "auto"),
-                      [&] { return stages::fingerprint_run(config, *model_, hashes); });
+                      [&] { return stages::fingerprint_run(config, *model_, format, hashes); });
   faults::reach(faults::Point::work_opened);
 
   std::optional<report::EventLog> events;
@@ -240,7 +247,7 @@ void JobRunner::run(const Job& job) {
   const waves::RunContext context{{comm_, *control_, log_, *events, begun},
                                   {config, *model_, *tokens, work, std::move(fingerprints.run),
                                    std::move(fingerprints.hessians), slices_of(config),
-                                   quantizer_settings(config.quantizer), exl2::exl2_2023_options()},
+                                   quantizer_settings(config.quantizer), format},
                                   {*backend_, device_link_.get()}};
   report_restart(context);
   context.events.write("run_start", "start",

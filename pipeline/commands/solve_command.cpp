@@ -13,6 +13,7 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/forecast/output_size.hpp"
 #include "pipeline/formats/file_handle.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
 #include "pipeline/report/log.hpp"
 
 namespace shardquant::commands {
@@ -135,7 +136,8 @@ std::optional<forecast::OutputSize> open_model(const SolveArguments& arguments,
   if (input.of_2023() == nullptr) {
     fail(ExitCode::config, "--model: sizes on disk are known for measurements of the 2023 schema");
   }
-  return forecast::OutputSize(arguments.model, arguments.head_bits, arguments.shard_mib);
+  return forecast::OutputSize(arguments.model, *weights::find_weight_format(arguments.format),
+                              arguments.head_bits, arguments.shard_mib);
 }
 
 void add_options(CLI::App& command, SolveArguments& arguments) {
@@ -173,6 +175,8 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
                      "JSON file {PATTERN: weight}, for the objective weighted");
 
   command.add_option("--model", arguments.model, "Source model folder, for sizes on disk");
+  command.add_option("--format", arguments.format, "Form in which the weights will be stored")
+      ->check(CLI::IsMember(weights::weight_format_names()));
   command.add_option("--head-bits", arguments.head_bits, "Bits of the head: 2 3 4 5 6 8 16");
   command.add_option("--shard-mib", arguments.shard_mib, "Largest file of the output")
       ->check(CLI::PositiveNumber);

@@ -24,6 +24,7 @@ struct SolveArguments {
 
   std::string model;  ///< source folder, for sizes on disk
   int head_bits = 6;
+  std::string format = "exl2";
   std::int64_t shard_mib = 8192;
 
   std::string out;              ///< plan.json, or the frontier as JSON, with the CSV beside it

@@ -7,6 +7,9 @@
 
 namespace shardquant::config {
 
+/// How the error of an option is taken; docs/formats.md.
+enum class ErrNorm { pooled, row_mean };
+
 /// A job as the YAML schema version 1 describes it, every value checked and every path absolute.
 /// Plain data; docs in configs/settings_reference.md.
 struct RunConfig {
@@ -46,6 +49,8 @@ struct RunConfig {
   struct Measure {
     std::string options = "exl2-2023";
     std::string err_norm = "pooled";  ///< pooled, row_mean
+
+    ErrNorm norm() const { return err_norm == "row_mean" ? ErrNorm::row_mean : ErrNorm::pooled; }
   } measure;
 
   struct Quantizer {
@@ -63,7 +68,7 @@ struct RunConfig {
   struct Sensitivity {
     std::int64_t rows = 4;  ///< 0: not measured
     std::int64_t length = 64;
-    std::string option = "1.0:3b 32g s4";
+    std::string option;         ///< empty: the one nearest to 3.13 bits
     std::string per = "layer";  ///< layer, part
   } sensitivity;
 
@@ -83,6 +88,7 @@ struct RunConfig {
 
   struct Output {
     std::filesystem::path dir;
+    std::string format = "exl2";  ///< of the table of weight formats
     std::int64_t shard_mib = 8192;
   } output;
 

@@ -4,6 +4,9 @@
 
 #include <type_traits>
 
+#include "pipeline/allocation/objective_names.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
+
 namespace shardquant::config {
 
 namespace {
@@ -116,7 +119,8 @@ std::vector<Setting> make_table() {
        "texts matter more than long ones."},
       {"sensitivity.option", TextSetting{at<&C::sensitivity, &C::Sensitivity::option>, 256},
        kHasDefault,
-       "Option that the layers are quantized with for it, as plan.json writes it; where a layer "
+       "Option that the layers are quantized with for it, as plan.json writes it; empty: the one "
+       "nearest to 3.13 bits per weight (`1.0:3b 32g s4`); where a layer "
        "does "
        "not have it, the nearest one in bits."},
       {"sensitivity.per", WordSetting{at<&C::sensitivity, &C::Sensitivity::per>, {"layer", "part"}},
@@ -129,9 +133,7 @@ std::vector<Setting> make_table() {
        "Bits per weight of the linear layers, head apart; never exceeded but by the objective "
        "`exl2-2023`."},
       {"allocate.objective",
-       WordSetting{
-           at<&C::allocate, &C::Allocate::objective>,
-           {"kl", "sum", "nll", "sum_squares", "log", "minimax_sum", "weighted", "exl2-2023"}},
+       WordSetting{at<&C::allocate, &C::Allocate::objective>, allocation::objective_names()},
        kHasDefault,
        "What the allocation minimizes over the layers: `kl` = the sum of squared errors, each "
        "times "
@@ -155,6 +157,10 @@ std::vector<Setting> make_table() {
        "sources have left, up to this number; 0: no evaluation."},
       {"output.dir", PathSetting{at<&C::output, &C::Output::dir>}, kRequired,
        "Folder of the quantized model."},
+      {"output.format",
+       WordSetting{at<&C::output, &C::Output::format>, weights::weight_format_names()}, kHasDefault,
+       "Form in which quantized weights are stored, and with it the options there are; "
+       "docs/formats.md."},
       {"output.shard_mib", IntegerSetting{at<&C::output, &C::Output::shard_mib>, 1, 1 << 20},
        kHasDefault, "Largest size of an output file, in MiB."},
       {"work.dir", PathSetting{at<&C::work, &C::Work::dir>}, kRequired,

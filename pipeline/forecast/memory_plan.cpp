@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "pipeline/evaluation/evaluation_cost.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
 #include "pipeline/waves/calibrate.hpp"
@@ -34,10 +33,11 @@ std::int64_t hidden_bytes(const model::ModelDescription& description, const wave
 }
 
 // Hessians a rank sums or is given at a time: of the wave that gives one rank the most.
-std::int64_t sum_bytes(const model::ModelLayout& layout, int ranks) {
+std::int64_t sum_bytes(const model::ModelLayout& layout, const weights::WeightFormat& format,
+                       int ranks) {
   const std::vector<bool> all(layout.groups.size(), true);
   const auto units = [&](const model::HessianGroup& group) {
-    return waves::measure_units(layout, group, exl2::exl2_2023_options());
+    return waves::measure_units(layout, group, format);
   };
   std::int64_t most = 0;
   for (const waves::Wave& wave : waves::plan_waves(layout, {all, units, true}, ranks)) {
@@ -124,14 +124,14 @@ std::int64_t MemoryPlan::device_bytes() const {
 }
 
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
-                       const config::RunConfig& config, int ranks) {
+                       const weights::WeightFormat& format, const config::RunConfig& config,
+                       int ranks) {
   const waves::Slices slices{config.calibration.rows, config.calibration.slice_rows,
                              config.calibration.length};
   const auto threads = static_cast<int>(config.device.threads);
-  const bool sketches = config.measure.err_norm == "row_mean";
   const std::int64_t micro_tokens = waves::micro_batch_rows(slices) * slices.length;
   std::int64_t sketch_bytes = 0;
-  if (sketches) {
+  if (config.measure.norm() == config::ErrNorm::row_mean) {
     for (const model::HessianGroup& group : layout.groups) {
       sketch_bytes = std::max(sketch_bytes, group.inputs);
     }
@@ -144,7 +144,7 @@ MemoryPlan plan_memory(const model::ModelDescription& description, const model::
   plan.terms = {
       {"program and libraries", fixed_bytes(threads), false},
       {"hidden states of this rank's slices", hidden_bytes(description, slices, ranks), true},
-      {"Hessian sums of a wave", sum_bytes(layout, ranks), false},
+      {"Hessian sums of a wave", sum_bytes(layout, format, ranks), false},
       {"sketches", sketch_bytes, false},
       {"one block forward, or one layer quantized", std::max(forward, item_bytes(layout)), true}};
   plan.terms.push_back({"more than that for the sensitivities",

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pipeline/config/run_config.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/model_layout.hpp"
 
 namespace shardquant::forecast {
@@ -29,6 +30,7 @@ struct MemoryPlan {
 
 /// Bound for a job on the CPU back end. Pure.
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
-                       const config::RunConfig& config, int ranks);
+                       const weights::WeightFormat& format, const config::RunConfig& config,
+                       int ranks);
 
 }  // namespace shardquant::forecast

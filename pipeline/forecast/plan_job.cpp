@@ -49,7 +49,9 @@ class JobPlanner {
   const model::HessianGroup& group(std::int64_t index) const {
     return in_.layout.groups[static_cast<std::size_t>(index)];
   }
-  bool head_is_quantized() const { return in_.config.allocate.head_bits < 16; }
+  bool head_is_quantized() const {
+    return weights::head_option(in_.format, in_.config.allocate.head_bits).has_value();
+  }
   double seconds(const waves::WorkAmount& work) const {
     return seconds_of(work, in_.profile, in_.config.device.threads);
   }
@@ -194,7 +196,7 @@ void JobPlanner::add_waves(StagePlan& stage, std::vector<PlannedItem>& items,
 
 void JobPlanner::plan_measuring() {
   const UnitsOf units = [&](const model::HessianGroup& each) {
-    return waves::measure_units(in_.layout, each, in_.options);
+    return waves::measure_units(in_.layout, each, in_.format);
   };
   // A run that begins anew also takes the perplexity of the calibration rows, at the head.
   const auto measured = waves(units, in_.keep_hessians && head_is_quantized(), true);

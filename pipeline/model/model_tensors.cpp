@@ -1,14 +1,13 @@
 #include "pipeline/model/model_tensors.hpp"
 
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "kernels/api/half_types.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/json_text.hpp"
-#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
 
 namespace shardquant::model {
 
@@ -21,8 +20,6 @@ using formats::TensorInfo;
 constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
 constexpr std::string_view kHead = "lm_head.weight";
 constexpr std::string_view kRotaryBuffer = ".rotary_emb.inv_freq";
-constexpr std::array<std::string_view, 7> kExl2Suffixes = {
-    ".q_weight", ".q_scale", ".q_scale_max", ".q_groups", ".q_invperm", ".q_perm", ".bias"};
 
 bool is_floating(Dtype dtype) {
   return dtype == Dtype::f32 || dtype == Dtype::f16 || dtype == Dtype::bf16;
@@ -88,7 +85,7 @@ std::string embedding_name(const ModelDescription& model, const SafetensorsFolde
 // (head_bits 16), which the reader takes first.
 std::string head_name(const ModelDescription& model, const SafetensorsFolder& folder,
                       const std::string& embedding) {
-  const bool own = model.storage == Storage::exl2 && folder.find(kHead) != nullptr;
+  const bool own = model.stored_format != nullptr && folder.find(kHead) != nullptr;
   return model.tie_word_embeddings && !own ? embedding : std::string(kHead);
 }
 
@@ -102,6 +99,12 @@ float element(const std::byte* bytes, Dtype dtype, std::int64_t index) {
   std::memcpy(&bits, bytes + 2 * index, sizeof bits);
   return dtype == Dtype::f16 ? kernels::to_float(kernels::Half{bits})
                              : kernels::to_float(kernels::BFloat16{bits});
+}
+
+// Nearest, ties to even. @pre finite
+std::uint16_t to_bfloat16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 // "[ROW, COLUMN]" in a matrix, "[INDEX]" otherwise.
@@ -146,7 +149,7 @@ void read_elements(const SafetensorsFolder& folder, const std::string& name, std
 
 ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayout& layout,
                            const formats::SafetensorsFolder& folder)
-    : folder_(&folder) {
+    : folder_(&folder), stored_format_(description.stored_format) {
   const std::string embedding = embedding_name(description, folder);
   TensorCheck check(folder);
   for (const PlainTensor& tensor : layout.plain_tensors) {
@@ -154,11 +157,9 @@ ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayou
     check.expect(plain_.back(), tensor.shape);
   }
   for (const LinearLayer& layer : layout.linear_layers) {
-    if (description.storage == Storage::exl2 && exl2::is_exl2_layer(folder, layer.key)) {
+    if (stored_format_ != nullptr && stored_format_->holds(folder, layer.key)) {
       weights_.emplace_back();
-      for (const std::string_view suffix : kExl2Suffixes) {
-        check.allow(layer.key + std::string(suffix));
-      }
+      for (const std::string& name : stored_format_->tensor_names(layer.key)) check.allow(name);
       continue;
     }
     weights_.push_back(layer.is_head ? head_name(description, folder, embedding)
@@ -180,7 +181,7 @@ void ModelTensors::refuse_partly_quantized(const ModelLayout& layout) const {
     const LinearLayer& layer = layout.linear_layers[static_cast<std::size_t>(i)];
     const LinearLayer& begun = layout.linear_layers[static_cast<std::size_t>(first)];
     if (layer.block != begun.block || layer.part != begun.part) first = i;
-    if (is_exl2(i) == is_exl2(first)) continue;
+    if (is_quantized(i) == is_quantized(first)) continue;
     fail(ExitCode::bad_data,
          "{}: of {} and {} only one is quantized; the reader wants both or none",
          folder_->path().string(), layout.linear_layers[first].key, layout.linear_layers[i].key);
@@ -208,6 +209,35 @@ void read_halves(const formats::SafetensorsFolder& folder, const std::string& na
          "first at {}",
          folder.file_of(name).name(), formats::json_quote(name), bad,
          place_text(folder.at(name), offset + first_bad));
+  }
+}
+
+void read_as(const SafetensorsFolder& folder, const std::string& name, Dtype dtype,
+             std::int64_t offset, std::span<std::byte> out) {
+  const std::size_t count = out.size() / static_cast<std::size_t>(formats::dtype_bytes(dtype));
+  switch (dtype) {
+    case Dtype::f16: {
+      std::vector<std::uint16_t> halves(count);
+      read_halves(folder, name, offset, halves);
+      std::memcpy(out.data(), halves.data(), out.size());
+      return;
+    }
+    case Dtype::bf16:
+      read_elements(folder, name, offset, static_cast<std::int64_t>(count),
+                    [&](std::int64_t i, float value) {
+                      const std::uint16_t bits = to_bfloat16(value);
+                      std::memcpy(out.data() + 2 * i, &bits, sizeof bits);
+                    });
+      return;
+    case Dtype::f32:
+      read_elements(folder, name, offset, static_cast<std::int64_t>(count),
+                    [&](std::int64_t i, float value) {
+                      std::memcpy(out.data() + 4 * i, &value, sizeof value);
+                    });
+      return;
+    default:
+      fail(ExitCode::internal, "{}: weights are stored as F16, BF16 or F32, not {}", name,
+           formats::dtype_name(dtype));
   }
 }
 

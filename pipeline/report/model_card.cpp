@@ -47,6 +47,14 @@ std::string evaluation_text(const ModelCard& card) {
       card.evaluation->rows, card.evaluation->length, card.evaluation->rows_hash);
 }
 
+std::string loaders_rows(const ModelCard& card) {
+  std::string rows;
+  for (const auto& [loader, versions] : card.loaders) {
+    rows += fmt::format("| {} | {} |\n", loader, versions);
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::string markdown_escaped(std::string_view text) {
@@ -89,10 +97,10 @@ std::string model_card_text(const ModelCard& card) {
       R"(---
 quantized_by: shardquant
 tags:
-- exl2
+- {}
 ---
 
-# {}, EXL2, {:.2f} bits per weight
+# {}, {}, {:.2f} bits per weight
 
 {}
 {}
@@ -113,14 +121,12 @@ the bound that proves the choice.
 
 | Loader | Versions |
 |---|---|
-| ExLlamaV2 | written by the rules of {} |
-| TabbyAPI, text-generation-webui, ExUI | those that come with such an ExLlamaV2 |
-| `shardquant eval`, `shardquant verify` | all |
+{}| `shardquant eval`, `shardquant verify` | all |
 )",
-      name, card.bpw, figures_table(card), evaluation_text(card), name, card.family,
-      card.parameters, card.bpw, card.stored_bpw, head_text(card.head_bits), objective_text(card),
-      card.sum_err, card.max_err, card.calibration_rows, card.calibration_length,
-      markdown_escaped(card.calibration), card.exl2_version);
+      card.tag, name, card.format, card.bpw, figures_table(card), evaluation_text(card), name,
+      card.family, card.parameters, card.bpw, card.stored_bpw, head_text(card.head_bits),
+      objective_text(card), card.sum_err, card.max_err, card.calibration_rows,
+      card.calibration_length, markdown_escaped(card.calibration), loaders_rows(card));
 }
 
 }  // namespace shardquant::report

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace shardquant::report {
 
@@ -35,7 +37,10 @@ struct ModelCard {
   std::string calibration;  ///< where its rows come from
   std::int64_t calibration_rows = 0;
   std::int64_t calibration_length = 0;
-  std::string exl2_version;  ///< of ExLlamaV2, whose format is followed
+  std::string format;  ///< "EXL2"
+  std::string tag;     ///< of the format, in the front matter
+  /// Programs that load it, each with what is known of their versions.
+  std::vector<std::pair<std::string, std::string>> loaders;
   std::optional<Evaluation> evaluation;
 };
 

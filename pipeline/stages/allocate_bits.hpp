@@ -1,6 +1,5 @@
 #pragma once
 
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/output/allocated_model.hpp"
 #include "pipeline/records/measurement_file.hpp"
 #include "pipeline/waves/run_context.hpp"

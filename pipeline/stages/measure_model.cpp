@@ -1,10 +1,12 @@
 #include "pipeline/stages/measure_model.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/model/layer_shape.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/measure_sensitivity.hpp"
@@ -21,11 +23,6 @@ namespace {
 
 constexpr const char* kPerplexityName = "calibration";
 constexpr const char* kPerplexityKind = "perplexity";
-
-waves::ErrNorm err_norm(const waves::RunContext& context) {
-  return context.config.measure.err_norm == "row_mean" ? waves::ErrNorm::row_mean
-                                                       : waves::ErrNorm::pooled;
-}
 
 void store_perplexity(const waves::RunContext& context, double perplexity) {
   checkpoint::StateFileWriter file(context.work.measurement(kPerplexityName), kPerplexityKind,
@@ -66,22 +63,25 @@ struct Missing {
   std::int64_t measured = 0;         // layers of which nothing is
 };
 
+std::size_t flag_of(const waves::RunContext& context, std::int64_t layer, std::int64_t option) {
+  return static_cast<std::size_t>(layer * context.format.option_count() + option);
+}
+
 // Whether all options of the layer that exist are flagged, or none of them.
 bool all_options(const waves::RunContext& context, const std::vector<bool>& flags,
                  std::int64_t layer, bool value) {
-  const std::int64_t inputs = context.model.layer(layer).inputs;
-  const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
-  for (std::size_t o = 0; o < context.options.size(); ++o) {
-    if (exl2::cut_into_groups(context.options[o], inputs).empty()) continue;
-    if (flags[base + o] != value) return false;
-  }
-  return true;
+  const auto options =
+      weights::existing_options(context.format, model::shape_of(context.model.layer(layer)));
+  return std::all_of(options.begin(), options.end(), [&](std::int64_t option) {
+    return flags[flag_of(context, layer, option)] == value;
+  });
 }
 
 Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
   const std::vector<bool> measured = waves::find_measured_options(context);
   const auto head = static_cast<std::size_t>(context.model.layout.head_group);
-  const bool head_is_quantized = context.config.allocate.head_bits < 16;
+  const bool head_is_quantized =
+      weights::head_option(context.format, context.config.allocate.head_bits).has_value();
   Missing missing;
   // With a borrowed measurement nothing is measured here.
   missing.kept = context.work.borrows_measurement()
@@ -96,13 +96,12 @@ Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
         keep_hessians && !context.work.borrows_hessians() && (g != head || head_is_quantized);
     if (g == head) continue;
     for (const std::int64_t layer : context.model.group(static_cast<std::int64_t>(g)).layers) {
-      const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
-      for (std::size_t o = 0; o < context.options.size(); ++o) {
-        missing.options[base + o] = !measured[base + o];
+      for (std::int64_t o = 0; o < context.format.option_count(); ++o) {
+        missing.options[flag_of(context, layer, o)] = !measured[flag_of(context, layer, o)];
       }
       const bool whole = all_options(context, measured, layer, true);
       const std::int64_t trial = missing.trials[static_cast<std::size_t>(layer)];
-      if (trial >= 0) missing.options[base + static_cast<std::size_t>(trial)] = true;
+      if (trial >= 0) missing.options[flag_of(context, layer, trial)] = true;
       missing.groups[g] = missing.groups[g] || !whole || trial >= 0;
       missing.measured += whole;
     }
@@ -145,12 +144,9 @@ waves::MeasuredLayer whole_record(const waves::RunContext& context, std::int64_t
                                   std::vector<waves::MeasuredLayer> parts) {
   for (waves::MeasuredLayer& part : waves::load_measured_parts(context, layer))
     parts.push_back(std::move(part));
-  std::vector<bool> have(context.model.layout.linear_layers.size() * context.options.size());
+  std::vector<bool> have(flag_of(context, std::ssize(context.model.layout.linear_layers), 0));
   for (const waves::MeasuredLayer& part : parts) {
-    for (const std::int64_t option : part.options) {
-      have[static_cast<std::size_t>(layer) * context.options.size() +
-           static_cast<std::size_t>(option)] = true;
-    }
+    for (const std::int64_t option : part.options) have[flag_of(context, layer, option)] = true;
   }
   if (!all_options(context, have, layer, true)) {
     fail(ExitCode::internal, "{}: not all of its options were measured",
@@ -206,15 +202,13 @@ std::vector<waves::MeasuredLayer> gather_records(const waves::RunContext& contex
 
 records::LayerMeasurement layer_measurement(const waves::RunContext& context, std::int64_t layer,
                                             std::span<const double> err) {
-  const model::LinearLayer& info = context.model.layer(layer);
-  records::LayerMeasurement measured{info.key, info.parameters(), {}, {}, {}};
-  for (std::size_t i = 0; i < context.options.size(); ++i) {
-    const exl2::QuantOption& option = context.options[i];
-    const auto groups = exl2::cut_into_groups(option, info.inputs);
-    if (groups.empty()) continue;
+  const weights::LayerShape shape = model::shape_of(context.model.layer(layer));
+  records::LayerMeasurement measured{shape.key, shape.parameters(), {}, {}, {}};
+  for (const std::int64_t option : weights::existing_options(context.format, shape)) {
     measured.options.push_back(records::measured_option(
-        exl2::describe(option), exl2::measured_bits(groups, info.outputs), info.parameters(),
-        err[i], {option.group_size, option.bits, option.proportions, option.scale_bits}));
+        context.format.option_text(option), context.format.counted_bits(option, shape),
+        shape.parameters(), err[static_cast<std::size_t>(option)],
+        context.format.option_recipe(option)));
   }
   return measured;
 }
@@ -292,10 +286,10 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
   work.wanted = missing.groups;
   work.kept = missing.kept;
   work.store = missing.store;
-  work.sketches = err_norm(context) == waves::ErrNorm::row_mean;
+  work.sketches = context.config.measure.norm() == config::ErrNorm::row_mean;
   work.perplexity = need_perplexity;
   work.units = [&](const model::HessianGroup& group) {
-    return waves::measure_units(context.model.layout, group, context.options, missing.options);
+    return waves::measure_units(context.model.layout, group, context.format, missing.options);
   };
   work.later_cost = sensitivity_cost(context) + cost_of_later_stages(context, keep_hessians);
   const waves::TrialRequest trials{
@@ -303,19 +297,20 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
         waves::save_trial_weight(context, layer, matrix, perm);
       }};
   work.work = [&](const waves::GroupPart& part, const waves::CalibratedGroup& calibrated) {
+    const waves::MeasureSettings settings{
+        context.format,
+        waves::settings_for_group(context.model, part.group, context.format, context.settings),
+        context.config.measure.norm(), &trials};
     return waves::measure_group(
-        context.backend, context.model, part.group, calibrated, context.options,
-        waves::settings_for_group(context.model, part.group, context.settings), err_norm(context),
-        work.units(context.model.group(part.group)), part.first, part.end,
-        [&](const waves::MeasuredLayer& record) {
+        context.backend, context.model, calibrated, settings,
+        work.units(context.model.group(part.group)), part, [&](const waves::MeasuredLayer& record) {
           waves::save_measurement(context, record);
           waves::require_rtn_allowed(context.model, part.group, record.method,
                                      context.config.quantizer.max_rtn_layers);
           mine.push_back(record);
           context.control.note_layer(record.seconds);
           return !context.control.should_stop();
-        },
-        trials);
+        });
   };
   context.events.write("phase_start", "measure");
   const auto measured = waves::work_off_groups(context, work);

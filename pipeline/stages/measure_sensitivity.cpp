@@ -6,6 +6,7 @@
 
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/overlaid_weights.hpp"
 #include "pipeline/report/progress.hpp"
 #include "pipeline/waves/perturbed_forward.hpp"
@@ -34,8 +35,8 @@ double base_cost(const waves::RunContext& context) {
 }
 
 std::int64_t option_of(const waves::RunContext& context, std::int64_t layer) {
-  return waves::trial_option(context.options, context.config.sensitivity.option,
-                             context.model.layer(layer).inputs);
+  return waves::trial_option(context.format, context.config.sensitivity.option,
+                             model::shape_of(context.model.layer(layer)));
 }
 
 // Indices of the missing units that fall to this rank, ascending.
@@ -144,8 +145,7 @@ void remove_what_led_there(const waves::RunContext& context,
 
 double err_of(const waves::RunContext& context, const records::LayerMeasurement& measured,
               std::int64_t layer) {
-  const std::string name =
-      exl2::describe(context.options[static_cast<std::size_t>(option_of(context, layer))]);
+  const std::string name = context.format.option_text(option_of(context, layer));
   for (const records::MeasuredOption& option : measured.options) {
     if (option.desc == name) return option.err;
   }

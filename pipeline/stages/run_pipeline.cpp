@@ -47,7 +47,7 @@ void run_pipeline(const waves::RunContext& context, bool measure_only) {
   write_card(context, allocated, evaluation);
   log_balance(context, measured.balance);
   log_balance(context, quantized);
-  report_numerics(context, measured.layers, &allocated.plan);
+  report_numerics(context, measured.layers, &allocated.output.options);
   write_report(context, measured, allocated, evaluation, times);
 }
 

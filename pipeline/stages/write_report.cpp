@@ -133,12 +133,12 @@ RunReport::Evaluation describe_evaluation(const Evaluation& evaluation) {
 
 std::vector<RunReport::Warning> describe_warnings(const waves::RunContext& context,
                                                   const MeasuredModel& measured,
-                                                  const records::Plan& plan) {
+                                                  const output::AllocatedModel& allocated) {
   constexpr std::string_view kMark = "warning: ";
   std::vector<RunReport::Warning> warnings;
-  for (const std::string& text : plan.warnings) warnings.push_back({text, true});
+  for (const std::string& text : allocated.plan.warnings) warnings.push_back({text, true});
   for (const std::string& line :
-       numerical_summary(context.model, measured.layers, context.options, &plan)) {
+       numerical_summary(context.model, measured.layers, &allocated.output.options)) {
     const bool is_warning = line.starts_with(kMark);
     warnings.push_back({is_warning ? line.substr(kMark.size()) : line, is_warning});
   }
@@ -169,7 +169,7 @@ RunReport describe_run(const waves::RunContext& context, const MeasuredModel& me
                       report.evaluation->kl_mean, report.evaluation->kl_99,
                       report.evaluation->top_agreement}};
   }
-  report.warnings = describe_warnings(context, measured, allocated.plan);
+  report.warnings = describe_warnings(context, measured, allocated);
   report.run.ranks = context.comm.size();
   report.run.restart = context.events.restart();
   report.run.seconds = context.log.elapsed() - context.begun_s;

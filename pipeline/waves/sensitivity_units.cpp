@@ -16,10 +16,13 @@ namespace shardquant::waves {
 namespace {
 
 constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+constexpr double kTrialBits = 3.13;
 
-double nominal_bits(const exl2::QuantOption& option) {
-  return std::inner_product(option.bits.begin(), option.bits.end(), option.proportions.begin(),
-                            0.0);
+// Of an option, whatever the layer: bits of codes and of the scales of a group.
+double nominal_bits(const records::QParams& recipe) {
+  const double codes =
+      std::inner_product(recipe.bits.begin(), recipe.bits.end(), recipe.bits_prop.begin(), 0.0);
+  return codes + static_cast<double>(recipe.scale_bits) / std::max(recipe.group_size, 1);
 }
 
 // Without the Hessians.
@@ -79,30 +82,30 @@ std::int64_t sensitivity_batch_rows(const SensitivityTokens& tokens) {
   return std::clamp<std::int64_t>(kTokens / tokens.length, 1, tokens.rows);
 }
 
-std::int64_t trial_option(std::span<const exl2::QuantOption> options, const std::string& name,
-                          std::int64_t inputs) {
-  const auto named =
-      std::find_if(options.begin(), options.end(),
-                   [&](const exl2::QuantOption& option) { return exl2::describe(option) == name; });
-  if (named == options.end()) {
-    std::string names;
-    for (const exl2::QuantOption& option : options) {
-      names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", exl2::describe(option));
+std::int64_t trial_option(const weights::WeightFormat& format, const std::string& name,
+                          const weights::LayerShape& layer) {
+  double wanted_bits = kTrialBits;
+  if (!name.empty()) {
+    const auto named = weights::option_of_text(format, name);
+    if (!named) {
+      std::string names;
+      for (std::int64_t o = 0; o < format.option_count(); ++o) {
+        names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", format.option_text(o));
+      }
+      fail(ExitCode::config, "sensitivity.option: \"{}\" is none of {}", name, names);
     }
-    fail(ExitCode::config, "sensitivity.option: \"{}\" is none of {}", name, names);
+    if (format.recipe(*named, layer)) return *named;
+    wanted_bits = nominal_bits(format.option_recipe(*named));
   }
-  std::int64_t best = -1;
-  double best_distance = 0.0;
-  for (std::size_t o = 0; o < options.size(); ++o) {
-    if (exl2::cut_into_groups(options[o], inputs).empty()) continue;
-    const auto index = static_cast<std::int64_t>(o);
-    if (index == named - options.begin()) return index;
-    const double distance = std::abs(nominal_bits(options[o]) - nominal_bits(*named));
-    if (best >= 0 && distance >= best_distance) continue;
-    best = index;
-    best_distance = distance;
-  }
-  return best;
+  const std::vector<std::int64_t> options = weights::existing_options(format, layer);
+  const auto distance = [&](std::int64_t option) {
+    return std::abs(static_cast<double>(format.counted_bits(option, layer)) /
+                        static_cast<double>(layer.parameters()) -
+                    wanted_bits);
+  };
+  return *std::min_element(options.begin(), options.end(), [&](std::int64_t a, std::int64_t b) {
+    return distance(a) < distance(b);
+  });
 }
 
 WorkAmount sensitivity_work(const model::ModelLayout& layout, const SensitivityUnit& unit,

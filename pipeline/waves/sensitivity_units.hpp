@@ -1,12 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "pipeline/config/run_config.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/model_layout.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
@@ -42,11 +41,13 @@ SensitivityTokens sensitivity_tokens(const config::RunConfig& config);
 /// How many of these rows go through a block together: what makes about 2048 tokens.
 std::int64_t sensitivity_batch_rows(const SensitivityTokens& tokens);
 
-/// Index of the option that a layer of `inputs` inputs is tried with: the one named, or, where that
-/// does not exist for the layer, the existing one of the nearest bits per weight.
-/// @throws Failure(config) where the table has no option of that name
-std::int64_t trial_option(std::span<const exl2::QuantOption> options, const std::string& name,
-                          std::int64_t inputs);
+/// The measured option that a layer is tried with: the one of that text (sensitivity.option).
+/// Without a name, or where that one does not exist for the layer, the existing one whose bits per
+/// weight are nearest: to 3.13 (of EXL2 three bits in groups of 32 inputs), or to those of the one
+/// named.
+/// @throws Failure(config) where the format has no option of that name
+std::int64_t trial_option(const weights::WeightFormat& format, const std::string& name,
+                          const weights::LayerShape& layer);
 
 /// What a unit takes: its own block once, or once more for each layer of several; the blocks after
 /// it and the head.

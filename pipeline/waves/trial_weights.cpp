@@ -5,19 +5,25 @@
 
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/model/layer_shape.hpp"
+#include "pipeline/model/source_types/quantized_weight.hpp"
 #include "pipeline/waves/sensitivity_units.hpp"
 
 namespace shardquant::waves {
 
 namespace {
 
-constexpr const char* kDataset = "weight";  // fp16 bits, [outputs, inputs]
+constexpr const char* kDataset = "weight";  // [outputs, inputs] of the type below
+constexpr const char* kType = "type";
+
+std::int64_t option_of(const Job& job, std::int64_t layer) {
+  return trial_option(job.format, job.config.sensitivity.option,
+                      model::shape_of(job.model.layer(layer)));
+}
 
 std::string kind_of(const Job& job, std::int64_t layer) {
-  const model::LinearLayer& info = job.model.layer(layer);
-  const std::int64_t option = trial_option(job.options, job.config.sensitivity.option, info.inputs);
-  return fmt::format("weight of {} at {}", info.key,
-                     exl2::describe(job.options[static_cast<std::size_t>(option)]));
+  return fmt::format("weight of {} at {}", job.model.layer(layer).key,
+                     job.format.option_text(option_of(job, layer)));
 }
 
 std::filesystem::path path_of(const Job& job, std::int64_t layer) {
@@ -28,30 +34,26 @@ std::filesystem::path path_of(const Job& job, std::int64_t layer) {
 
 void save_trial_weight(const Job& job, std::int64_t layer, const kernels::QuantizedMatrix& matrix,
                        std::span<const std::int32_t> perm) {
-  const model::LinearLayer& info = job.model.layer(layer);
-  const auto inputs = static_cast<std::size_t>(info.inputs);
-  const auto outputs = static_cast<std::size_t>(info.outputs);
-  std::vector<std::uint16_t> halves(inputs * outputs);
-  for (std::size_t k = 0; k < inputs; ++k) {
-    const std::uint16_t* from = matrix.values.data() + k * outputs;
-    std::uint16_t* to = halves.data() + perm[k];
-    for (std::size_t n = 0; n < outputs; ++n) to[n * inputs] = from[n];
-  }
+  weights::LayerShape shape = model::shape_of(job.model.layer(layer));
+  shape.has_bias = false;  // it stays as it is
+  const auto stored = job.format.pack(option_of(job, layer), shape, {matrix, perm, {}});
+  const model::StoredWeight weight = model::decoded_weight(*stored, shape);
   checkpoint::StateFileWriter file(path_of(job, layer), kind_of(job, layer), job.fingerprint);
-  file.write<std::uint16_t>(kDataset, halves);
+  file.add_integer(kType, static_cast<std::int64_t>(weight.type));
+  file.write<std::uint8_t>(
+      kDataset, {reinterpret_cast<const std::uint8_t*>(weight.bytes.data()), weight.bytes.size()});
   file.commit();
 }
 
 kernels::Matrix load_trial_weight(const Job& job, kernels::Backend& backend, std::int64_t layer) {
   const model::LinearLayer& info = job.model.layer(layer);
   checkpoint::StateFileReader file(path_of(job, layer), kind_of(job, layer), job.fingerprint);
-  const std::vector<std::uint16_t> halves = file.read<std::uint16_t>(kDataset);
-  if (std::ssize(halves) != info.parameters()) {
-    fail(ExitCode::bad_data, "{}: holds {} values where {} has {}", path_of(job, layer).string(),
-         halves.size(), info.key, info.parameters());
-  }
-  return backend.load_weight({reinterpret_cast<const std::byte*>(halves.data()),
-                              kernels::ElementType::f16, info.outputs, info.inputs});
+  const auto type = static_cast<kernels::ElementType>(file.integer(kType));
+  std::vector<std::uint8_t> bytes(
+      static_cast<std::size_t>(info.parameters() * model::element_bytes(type)));
+  file.read_into<std::uint8_t>(kDataset, bytes);
+  return backend.load_weight(
+      {reinterpret_cast<const std::byte*>(bytes.data()), type, info.outputs, info.inputs});
 }
 
 std::vector<bool> missing_trial_weights(const RunContext& context,

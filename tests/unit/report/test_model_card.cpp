@@ -23,7 +23,9 @@ ModelCard card() {
   card.calibration = "tiny.utf8";
   card.calibration_rows = 64;
   card.calibration_length = 256;
-  card.exl2_version = "0.3.2";
+  card.format = "EXL2";
+  card.tag = "exl2";
+  card.loaders = {{"ExLlamaV2", "written by the rules of 0.3.2"}};
   card.evaluation = {5.567301, 4.814294, 0.1234567, 1.5, 0.87654, 32, 256, "0123abcd"};
   return card;
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/model/families/families.hpp"
 #include "pipeline/waves/sensitivity_units.hpp"
 
@@ -62,27 +63,42 @@ TEST(SensitivityRows, AreFarApartAndOfAllSources) {
   EXPECT_GE(four.back() - four.front(), 48) << "most of the rows are between them";
 }
 
-TEST(TrialOption, IsTheNamedOneOrTheNearestInBits) {
-  const auto options = exl2::exl2_2023_options();
-  const std::string name = "1.0:3b 32g s4";
-  const std::int64_t named = waves::trial_option(options, name, 4096);
-  EXPECT_EQ(exl2::describe(options[static_cast<std::size_t>(named)]), name);
-  // A table whose named option exists for many rows only.
-  std::vector<exl2::QuantOption> table(options.begin(), options.end());
-  const std::int64_t mixed = 1;
-  ASSERT_FALSE(exl2::cut_into_groups(table[1], 4096).empty());
-  std::int64_t few = 32;
-  while (few < 1024 && !exl2::cut_into_groups(table[1], few).empty()) few += 32;
-  if (few == 1024) GTEST_SKIP() << "every option exists for all these counts";
-  const std::int64_t instead =
-      waves::trial_option(table, exl2::describe(table[static_cast<std::size_t>(mixed)]), few);
-  EXPECT_NE(instead, mixed);
-  EXPECT_FALSE(exl2::cut_into_groups(table[static_cast<std::size_t>(instead)], few).empty());
+weights::LayerShape layer_of(std::int64_t inputs, std::int64_t outputs) {
+  return {"layer", inputs, outputs, false, formats::Dtype::f16, false};
 }
 
-TEST(TrialOption, RefusesANameThatTheTableDoesNotHave) {
+TEST(TrialOption, IsOfThreeBitsWhereNoneIsNamed) {
+  for (const auto& [inputs, outputs] : {std::pair{64, 96}, {576, 192}, {4096, 11008}}) {
+    const auto option = waves::trial_option(exl2::exl2_format(), "", layer_of(inputs, outputs));
+    EXPECT_EQ(exl2::exl2_format().option_text(option), "1.0:3b 32g s4") << inputs;
+  }
+}
+
+TEST(TrialOption, IsTheNamedOneOrTheNearestInBits) {
+  for (std::int64_t named = 0; named < exl2::exl2_format().option_count(); ++named) {
+    const std::string name = exl2::exl2_format().option_text(named);
+    for (const std::int64_t inputs : {32, 64, 96, 4096}) {
+      const weights::LayerShape layer = layer_of(inputs, 256);
+      const auto option = waves::trial_option(exl2::exl2_format(), name, layer);
+      ASSERT_TRUE(exl2::exl2_format().recipe(option, layer).has_value());
+      if (exl2::exl2_format().recipe(named, layer)) {
+        EXPECT_EQ(option, named);
+        continue;
+      }
+      const auto bits = [&](std::int64_t o) {
+        return static_cast<double>(exl2::exl2_format().counted_bits(o, layer)) /
+               static_cast<double>(layer.parameters());
+      };
+      const records::QParams recipe = exl2::exl2_format().option_recipe(named);
+      EXPECT_LE(bits(option), recipe.bits.front() + 1.0) << name;
+      EXPECT_GE(bits(option), recipe.bits.back()) << name;
+    }
+  }
+}
+
+TEST(TrialOption, RefusesANameThatTheFormatDoesNotHave) {
   try {
-    waves::trial_option(exl2::exl2_2023_options(), "3 bits", 4096);
+    waves::trial_option(exl2::exl2_format(), "3 bits", layer_of(4096, 4096));
     FAIL();
   } catch (const Failure& failure) {
     EXPECT_EQ(failure.code(), ExitCode::config);

@@ -25,23 +25,16 @@ std::span<const QuantOption> exl2_2023_options() {
   return kOptions;
 }
 
-std::optional<QuantOption> head_option(int head_bits) {
-  switch (head_bits) {
-    case 2:
-      return QuantOption{32, {4, 2}, {0.3, 0.7}};
-    case 3:
-      return QuantOption{32, {4, 3}, {0.15, 0.85}};
-    case 4:
-      return QuantOption{32, {6, 4}, {0.15, 0.85}};
-    case 5:
-      return QuantOption{32, {6, 5}, {0.15, 0.85}};
-    case 6:
-      return QuantOption{32, {8, 6}, {0.15, 0.85}};
-    case 8:
-      return QuantOption{32, {8}, {1.0}};
-    default:
-      return std::nullopt;
-  }
+std::span<const HeadRecipe> head_recipes() {
+  static const std::array<HeadRecipe, 6> kRecipes = {{
+      {2, {32, {4, 2}, {0.3, 0.7}}},
+      {3, {32, {4, 3}, {0.15, 0.85}}},
+      {4, {32, {6, 4}, {0.15, 0.85}}},
+      {5, {32, {6, 5}, {0.15, 0.85}}},
+      {6, {32, {8, 6}, {0.15, 0.85}}},
+      {8, {32, {8}, {1.0}}},
+  }};
+  return kRecipes;
 }
 
 namespace {

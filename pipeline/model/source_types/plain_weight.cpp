@@ -1,4 +1,4 @@
-#include "pipeline/model/stored_weight.hpp"
+#include "pipeline/model/source_types/plain_weight.hpp"
 
 #include <cstring>
 
@@ -68,7 +68,7 @@ void require_none(const Found& found, const char* what, const StoredWeight& weig
 
 }  // namespace
 
-StoredWeight read_stored_weight(const formats::SafetensorsFolder& folder, const std::string& name) {
+StoredWeight read_plain_weight(const formats::SafetensorsFolder& folder, const std::string& name) {
   const formats::TensorInfo& tensor = folder.at(name);
   StoredWeight weight;
   if (tensor.dtype == formats::Dtype::f32) {
