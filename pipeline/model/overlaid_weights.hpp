@@ -24,6 +24,7 @@ class OverlaidWeights final : public WeightSource {
 
   kernels::Matrix weight(kernels::Backend& backend, std::int64_t layer) const override;
   kernels::Matrix bias(kernels::Backend& backend, std::int64_t layer) const override;
+  using WeightSource::norm;
   kernels::Matrix norm(kernels::Backend& backend, const std::string& name) const override;
   void embedding_row(std::int32_t token, std::span<float> out) const override;
 

@@ -81,7 +81,9 @@ void PerturbedForward::begin_base(std::int64_t last_block) {
   }
   base_.block = 0;
   base_.hidden = context_.backend.allocate(tokens_.count(), context_.model.description.hidden_size);
-  model::embed_tokens(context_.backend, source_, tokens, base_.hidden);
+  model::embed_tokens(context_.backend,
+                      {context_.model.description, context_.model.layout, source_}, tokens,
+                      base_.hidden);
 }
 
 bool PerturbedForward::forward_block(std::int64_t block, std::span<const std::int64_t> pass) {
@@ -179,7 +181,7 @@ const std::vector<float>& PerturbedForward::logits_of(const model::HeadWeights& 
   kernels::Matrix normed = context_.backend.allocate(x.rows, x.cols);
   kernels::Matrix out = context_.backend.allocate(x.rows, description.vocab_size);
   context_.backend.rms_norm(x, head.norm, static_cast<float>(description.rms_norm_eps), normed);
-  context_.backend.linear(normed, head.weight, {}, out);
+  model::head_logits(context_.backend, head, description, normed, out);
   logits.resize(static_cast<std::size_t>(out.view().size()));
   context_.backend.download(out, logits);
   if (!std::all_of(logits.begin(), logits.end(), [](float each) { return std::isfinite(each); })) {
