@@ -77,8 +77,25 @@ double option_loss(const AllocationInput& input, solver::Objective objective, in
   return *loss;
 }
 
+std::vector<double> sensitivities_of(const AllocationInput& input) {
+  std::vector<double> weights;
+  for (const AllocationLayer& layer : input.layers) {
+    if (!layer.sensitivity) {
+      fail(ExitCode::bad_data,
+           "{}: layer {} has no sensitivity, which the objective kl needs; measure it (`shardquant "
+           "measure` with sensitivity.rows above 0), or take the objective sum_squares",
+           input.name, layer.key);
+    }
+    weights.push_back(*layer.sensitivity);
+  }
+  return weights;
+}
+
 std::vector<double> weights_of(const AllocationInput& input, const AllocationRequest& request) {
   if (!request.weights.empty()) return layer_weights(input, request.weights);
+  if (request.objective == solver::objective_name(solver::Objective::kl)) {
+    return sensitivities_of(input);
+  }
   const std::int64_t numel = input.numel();
   std::vector<double> weights(input.layers.size(), 1.0);
   if (request.objective != "weighted") return weights;

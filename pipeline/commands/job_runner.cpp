@@ -97,8 +97,8 @@ config::RunConfig with_token_file(comm::Communicator& comm, const config::RunCon
 
 forecast::MemoryPlan memory_of(const config::RunConfig& config, const model::SourceModel& model,
                                int ranks) {
-  forecast::MemoryPlan plan = forecast::plan_memory(
-      model.description, model.layout, format_of(config), forecast::memory_demand(config, ranks));
+  forecast::MemoryPlan plan =
+      forecast::plan_memory(model.description, model.layout, format_of(config), config, ranks);
   if (kernels::cuda_module_is_loaded()) plan.add_cuda_libraries();
   return plan;
 }

@@ -63,9 +63,13 @@ void add_constraints(const std::vector<std::string>& texts, Constraint::Kind kin
   }
 }
 
-allocation::AllocationRequest make_request(const SolveArguments& arguments) {
+allocation::AllocationRequest make_request(const SolveArguments& arguments, const Input& input) {
   allocation::AllocationRequest request;
-  request.objective = arguments.objective;
+  if (!arguments.objective.empty()) {
+    request.objective = arguments.objective;
+  } else if (input.view.has_sensitivities()) {
+    request.objective = "kl";
+  }
   request.tolerance = arguments.tolerance;
   add_constraints(arguments.pins, Constraint::Kind::pin, request.constraints);
   add_constraints(arguments.floors, Constraint::Kind::floor, request.constraints);
@@ -120,7 +124,7 @@ void solve_frontier(const SolveArguments& arguments, const Input& input,
   if (csv_file == out) {
     fail(ExitCode::usage, "{}: --out names the JSON file, the CSV goes beside it", arguments.out);
   }
-  formats::write_file(out, allocation::frontier_json(points, arguments.objective, input.hash),
+  formats::write_file(out, allocation::frontier_json(points, request.objective, input.hash),
                       overwrite(arguments));
   formats::write_file(csv_file, csv, overwrite(arguments));
 }
@@ -151,7 +155,10 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
                      "Many budgets, FIRST:LAST:STEP in bits per weight, as JSON and CSV");
   budget->require_option(1);
 
-  command.add_option("--objective", arguments.objective, "What is minimized")
+  command
+      .add_option(
+          "--objective", arguments.objective,
+          "What is minimized; left out: kl where the measurement has sensitivities, else sum")
       ->check(CLI::IsMember(allocation::objective_names()));
   command.add_option("--tolerance", arguments.tolerance, "Relative gap at which the proof may end")
       ->check(CLI::Range(0.0, 1.0));
@@ -186,7 +193,7 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
 
 void solve(const SolveArguments& arguments) {
   Input input = read_input(arguments.measurement);
-  allocation::AllocationRequest request = make_request(arguments);
+  allocation::AllocationRequest request = make_request(arguments, input);
   if (!arguments.frontier.empty()) {
     solve_frontier(arguments, input, request);
     return;

@@ -17,7 +17,7 @@ struct SolveArguments {
   std::int64_t bits = 0;
   std::string frontier;  ///< "2.2:6.0:0.1"
 
-  std::string objective = "sum";
+  std::string objective;  ///< empty: `kl` where the measurement has sensitivities, else `sum`
   double tolerance = 0.0;
   std::vector<std::string> pins, floors, ceilings, ties, ties_across_blocks;
   std::string weights;  ///< JSON file

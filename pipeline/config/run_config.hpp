@@ -66,9 +66,17 @@ struct RunConfig {
     std::string scale_rounding = "reader";     ///< reader, exl2-2023
   } quantizer;
 
+  /// What a layer's error does to the model's predictions.
+  struct Sensitivity {
+    std::int64_t rows = 4;  ///< 0: not measured
+    std::int64_t length = 64;
+    std::string option;         ///< empty: the one nearest to 3.13 bits
+    std::string per = "layer";  ///< layer, part
+  } sensitivity;
+
   struct Allocate {
     double bpw = 4.0;
-    std::string objective = "sum";
+    std::string objective = "kl";
     std::int64_t head_bits = 0;  ///< 2 3 4 5 6 8, or 16: not quantized; never 0 once it is read
   } allocate;
 
@@ -101,6 +109,11 @@ struct RunConfig {
     std::int64_t threads = 1;
   } device;
 
+  /// What the allocation minimizes: the objective asked for, but `sum_squares` in place of `kl`
+  /// where sensitivities are not measured.
+  std::string objective() const;
+  /// Whether sensitivities are measured, or borrowed with a measurement: something needs them.
+  bool wants_sensitivities() const;
   /// How many rows the evaluation takes at most.
   std::int64_t most_evaluation_rows() const;
 };

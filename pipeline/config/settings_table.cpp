@@ -122,13 +122,37 @@ std::vector<Setting> make_table() {
        kHasDefault,
        "Scale that is searched and measured with: the one the `reader` of the file rebuilds, or "
        "the unrounded one of `exl2-2023`."},
+      {"sensitivity.rows", IntegerSetting{at<&C::sensitivity, &C::Sensitivity::rows>, 0, 1 << 16},
+       kHasDefault,
+       "Calibration rows, spread over all of them, on which every linear layer is quantized alone "
+       "to see what that does to the model's predictions; used for the objective `kl` only. 0: not "
+       "measured, and `sum_squares` takes the place of `kl`."},
+      {"sensitivity.length",
+       IntegerSetting{at<&C::sensitivity, &C::Sensitivity::length>, 2, 1 << 20}, kHasDefault,
+       "Tokens taken of each of these rows, from its start; at most `calibration.length`. Many "
+       "texts matter more than long ones."},
+      {"sensitivity.option", TextSetting{at<&C::sensitivity, &C::Sensitivity::option>, 256},
+       kHasDefault,
+       "Option that the layers are quantized with for it, as plan.json writes it; empty: the one "
+       "nearest to 3.13 bits per weight (`1.0:3b 32g s4`); where a layer "
+       "does "
+       "not have it, the nearest one in bits."},
+      {"sensitivity.per", WordSetting{at<&C::sensitivity, &C::Sensitivity::per>, {"layer", "part"}},
+       kHasDefault,
+       "What is quantized at a time: one `layer`, or all layers of a `part` of a block (attention, "
+       "MLP), whose share is told from what each does to the block's output: several times "
+       "cheaper, "
+       "slightly worse; for very large models."},
       {"allocate.bpw", RealSetting{at<&C::allocate, &C::Allocate::bpw>, 1.0, 16.0}, kHasDefault,
        "Bits per weight of the linear layers, head apart; never exceeded but by the objective "
        "`exl2-2023`."},
       {"allocate.objective",
        WordSetting{at<&C::allocate, &C::Allocate::objective>, allocation::objective_names()},
        kHasDefault,
-       "What the allocation minimizes over the layers: the `sum` of errors, `nll` = -sum "
+       "What the allocation minimizes over the layers: `kl` = the sum of squared errors, each "
+       "times "
+       "what was measured of its effect on the predictions (section sensitivity), the `sum` of "
+       "errors, `nll` = -sum "
        "log(1 - err), `sum_squares`, `log` = sum log err, `minimax_sum` = the largest error, then "
        "their sum, `weighted` = errors times layer weights; `exl2-2023` is ExLlamaV2's rule of "
        "2023, not an optimum."},

@@ -5,6 +5,7 @@
 #include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/report/memory.hpp"
+#include "pipeline/waves/sum_over_slices.hpp"
 
 namespace shardquant::forecast {
 
@@ -44,8 +45,8 @@ std::string either(const std::string& one, const std::string& other, const std::
 
 void judge_memory(const JobPlanInput& input, JobPlan& plan) {
   const config::MachineProfile& profile = input.profile;
-  plan.memory = plan_memory(input.description, input.layout, input.format,
-                            memory_demand(input.config, plan.ranks));
+  plan.memory =
+      plan_memory(input.description, input.layout, input.format, input.config, plan.ranks);
   const bool has_device = profile.device_gib > 0.0;
   // `auto` loads them to look for a device.
   if (has_device || input.config.device.kind != "cpu") plan.memory.add_cuda_libraries();

@@ -9,6 +9,8 @@
 #include "pipeline/waves/measure_group.hpp"
 #include "pipeline/waves/packed_hessian.hpp"
 #include "pipeline/waves/plan_waves.hpp"
+#include "pipeline/waves/sensitivity_units.hpp"
+#include "pipeline/waves/sum_over_slices.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
 namespace shardquant::forecast {
@@ -88,6 +90,19 @@ std::int64_t item_bytes(const model::ModelLayout& layout) {
   return most + 64 * kMiB;
 }
 
+std::int64_t sensitivity_peak(const model::ModelDescription& description,
+                              const model::ModelLayout& layout, const config::RunConfig& config,
+                              int ranks) {
+  if (!config.wants_sensitivities()) return 0;
+  std::vector<std::int64_t> units(static_cast<std::size_t>(ranks));
+  for (const int owner : waves::deal_sensitivity_units(layout, config, ranks)) {
+    ++units[static_cast<std::size_t>(owner)];
+  }
+  return fixed_bytes(static_cast<int>(config.device.threads)) +
+         waves::sensitivity_bytes(description, layout, waves::sensitivity_tokens(config),
+                                  *std::max_element(units.begin(), units.end()));
+}
+
 }  // namespace
 
 void MemoryPlan::add_cuda_libraries() {
@@ -108,21 +123,15 @@ std::int64_t MemoryPlan::device_bytes() const {
   return sum;
 }
 
-MemoryDemand memory_demand(const config::RunConfig& config, int ranks) {
-  const config::RunConfig::Calibration& rows = config.calibration;
-  return {{rows.rows, rows.slice_rows, rows.length},
-          ranks,
-          static_cast<int>(config.device.threads),
-          config.measure.norm() == config::ErrNorm::row_mean,
-          config.most_evaluation_rows()};
-}
-
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
-                       const weights::WeightFormat& format, const MemoryDemand& demand) {
-  const waves::Slices& slices = demand.slices;
+                       const weights::WeightFormat& format, const config::RunConfig& config,
+                       int ranks) {
+  const waves::Slices slices{config.calibration.rows, config.calibration.slice_rows,
+                             config.calibration.length};
+  const auto threads = static_cast<int>(config.device.threads);
   const std::int64_t micro_tokens = waves::micro_batch_rows(slices) * slices.length;
   std::int64_t sketch_bytes = 0;
-  if (demand.sketches) {
+  if (config.measure.norm() == config::ErrNorm::row_mean) {
     for (const model::HessianGroup& group : layout.groups) {
       sketch_bytes = std::max(sketch_bytes, group.inputs);
     }
@@ -133,15 +142,18 @@ MemoryPlan plan_memory(const model::ModelDescription& description, const model::
       model::run_block_workspace_bytes(layout, micro_tokens, slices.length) + 48 * kMiB;
   MemoryPlan plan;
   plan.terms = {
-      {"program and libraries", fixed_bytes(demand.threads), false},
-      {"hidden states of this rank's slices", hidden_bytes(description, slices, demand.ranks),
-       true},
-      {"Hessian sums of a wave", sum_bytes(layout, format, demand.ranks), false},
+      {"program and libraries", fixed_bytes(threads), false},
+      {"hidden states of this rank's slices", hidden_bytes(description, slices, ranks), true},
+      {"Hessian sums of a wave", sum_bytes(layout, format, ranks), false},
       {"sketches", sketch_bytes, false},
       {"one block forward, or one layer quantized", std::max(forward, item_bytes(layout)), true}};
+  plan.terms.push_back({"more than that for the sensitivities",
+                        std::max<std::int64_t>(
+                            sensitivity_peak(description, layout, config, ranks) - plan.bytes(), 0),
+                        true});
   const std::int64_t evaluation =
-      fixed_bytes(demand.threads) +
-      evaluation::evaluation_bytes(description, layout, demand.evaluation_rows, slices.length);
+      fixed_bytes(threads) + evaluation::evaluation_bytes(
+                                 description, layout, config.most_evaluation_rows(), slices.length);
   plan.terms.push_back({"more than that for the evaluation",
                         std::max<std::int64_t>(evaluation - plan.bytes(), 0), true});
   return plan;

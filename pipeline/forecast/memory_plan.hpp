@@ -7,7 +7,6 @@
 #include "pipeline/config/run_config.hpp"
 #include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/model_layout.hpp"
-#include "pipeline/waves/sum_over_slices.hpp"
 
 namespace shardquant::forecast {
 
@@ -29,20 +28,9 @@ struct MemoryPlan {
   std::int64_t device_bytes() const;
 };
 
-/// What of a job decides on its memory, beside the model.
-struct MemoryDemand {
-  waves::Slices slices;
-  int ranks = 1;
-  int threads = 1;                   ///< of one rank
-  bool sketches = false;             ///< err_norm row_mean
-  std::int64_t evaluation_rows = 0;  ///< of the slices' length, at most
-};
-
-/// Of a job on so many ranks.
-MemoryDemand memory_demand(const config::RunConfig& config, int ranks);
-
-/// Bound for a run on the CPU back end. Pure.
+/// Bound for a job on the CPU back end. Pure.
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
-                       const weights::WeightFormat& format, const MemoryDemand& demand);
+                       const weights::WeightFormat& format, const config::RunConfig& config,
+                       int ranks);
 
 }  // namespace shardquant::forecast

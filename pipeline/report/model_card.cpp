@@ -29,6 +29,15 @@ std::string figures_table(const ModelCard& card) {
   return names + '\n' + rule + '\n' + row + '\n';
 }
 
+// What was minimized; the value of `kl` has a meaning of its own.
+std::string objective_text(const ModelCard& card) {
+  if (card.objective != "kl") return fmt::format("objective `{}`", card.objective);
+  return fmt::format(
+      "objective `kl`, squared errors weighted by what each layer was measured to do to the "
+      "predictions: a KL divergence of {:.6f} by that model",
+      card.objective_value);
+}
+
 std::string evaluation_text(const ModelCard& card) {
   if (!card.evaluation) return "Perplexity and KL divergence were not taken.\n";
   return fmt::format(
@@ -102,7 +111,7 @@ tags:
 | Model | {}, {} family, {} weights in the linear layers of its blocks |
 | Bits per weight of those | {:.4f}, on disk {:.4f} |
 | Head | {} bits |
-| Allocation of bits | objective `{}`; sum of the layers' relative errors {:.6f}, largest {:.6f} |
+| Allocation of bits | {}; sum of the layers' relative errors {:.6f}, largest {:.6f} |
 | Calibration | {} rows of {} tokens from {} |
 
 `measurement.json` has the error of every option of every layer, `plan.json` the options chosen and
@@ -116,8 +125,8 @@ the bound that proves the choice.
 )",
       card.tag, name, card.format, card.bpw, figures_table(card), evaluation_text(card), name,
       card.family, card.parameters, card.bpw, card.stored_bpw, head_text(card.head_bits),
-      card.objective, card.sum_err, card.max_err, card.calibration_rows, card.calibration_length,
-      markdown_escaped(card.calibration), loaders_rows(card));
+      objective_text(card), card.sum_err, card.max_err, card.calibration_rows,
+      card.calibration_length, markdown_escaped(card.calibration), loaders_rows(card));
 }
 
 }  // namespace shardquant::report

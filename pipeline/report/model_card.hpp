@@ -31,6 +31,7 @@ struct ModelCard {
   std::int64_t head_bits = 0;     ///< 16: fp16
   std::int64_t weight_bytes = 0;  ///< of all *.safetensors
   std::string objective;          ///< of the allocation
+  double objective_value = 0.0;
   double sum_err = 0.0;
   double max_err = 0.0;
   std::string calibration;  ///< where its rows come from

@@ -51,7 +51,7 @@ Solved solve(const waves::RunContext& context, const records::Measurement& measu
   const std::string name = context.work.measurement().string();
   allocation::AllocationRequest request;
   request.budget = allocation::Budget::bits_per_weight(context.config.allocate.bpw);
-  request.objective = context.config.allocate.objective;
+  request.objective = context.config.objective();
   request.ties = ties_of(context);
   allocation::Allocation allocation =
       allocation::allocate(allocation::allocation_input(measurement, name), request);

@@ -9,9 +9,11 @@
 #include "pipeline/model/layer_shape.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
+#include "pipeline/stages/measure_sensitivity.hpp"
 #include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/waves/factor_group.hpp"
 #include "pipeline/waves/group_state.hpp"
+#include "pipeline/waves/trial_weights.hpp"
 #include "pipeline/waves/work_cost.hpp"
 #include "pipeline/waves/work_off_groups.hpp"
 
@@ -21,23 +23,6 @@ namespace {
 
 constexpr const char* kPerplexityName = "calibration";
 constexpr const char* kPerplexityKind = "perplexity";
-
-// Of what comes after the measurement, in a job that goes on to the end.
-double cost_of_later_stages(const waves::RunContext& context, bool keep_hessians) {
-  const model::ModelLayout& layout = context.model.layout;
-  const std::vector<bool> every_layer(layout.linear_layers.size(), true);
-  double cost = evaluation_cost(context);
-  for (const model::HessianGroup& group : layout.groups) {
-    const waves::GroupUnits units = waves::quantize_units(layout, group, every_layer);
-    cost += waves::operations_of(units.work(0, units.count()));
-  }
-  for (std::int64_t block = 0; block < context.model.description.layers && !keep_hessians;
-       ++block) {
-    cost += waves::operations_of(waves::block_work(
-        layout, block, context.slices.rows * context.slices.length, context.slices.length));
-  }
-  return cost;
-}
 
 void store_perplexity(const waves::RunContext& context, double perplexity) {
   checkpoint::StateFileWriter file(context.work.measurement(kPerplexityName), kPerplexityKind,
@@ -74,7 +59,8 @@ struct Missing {
   std::vector<bool> groups;   // with such an option
   std::vector<bool> kept;     // groups whose Hessians are in the work folder
   std::vector<bool> store;    // groups whose Hessians are to be there
-  std::int64_t measured = 0;  // layers of which nothing is
+  std::vector<std::int64_t> trials;  // by layer: the option it is also to be quantized with, or -1
+  std::int64_t measured = 0;         // layers of which nothing is
 };
 
 std::size_t flag_of(const waves::RunContext& context, std::int64_t layer, std::int64_t option) {
@@ -101,6 +87,7 @@ Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
   missing.kept = context.work.borrows_measurement()
                      ? std::vector<bool>(context.model.layout.groups.size())
                      : waves::find_kept_hessians(context);
+  missing.trials = wanted_trials(context);
   missing.options.resize(measured.size());
   missing.groups.resize(missing.kept.size());
   missing.store.resize(missing.kept.size());
@@ -113,7 +100,9 @@ Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
         missing.options[flag_of(context, layer, o)] = !measured[flag_of(context, layer, o)];
       }
       const bool whole = all_options(context, measured, layer, true);
-      missing.groups[g] = missing.groups[g] || !whole;
+      const std::int64_t trial = missing.trials[static_cast<std::size_t>(layer)];
+      if (trial >= 0) missing.options[flag_of(context, layer, trial)] = true;
+      missing.groups[g] = missing.groups[g] || !whole || trial >= 0;
       missing.measured += whole;
     }
   }
@@ -200,8 +189,10 @@ std::vector<waves::MeasuredLayer> gather_records(const waves::RunContext& contex
     const bool has_whole = found[l].size() == 1 && !found[l].front().is_part();
     if (has_whole) {
       records.push_back(std::move(found[l].front()));
-    } else if (found[l].empty() && waves::has_measurement(context, layer)) {
+    } else if (waves::has_measurement(context, layer)) {
       records.push_back(waves::load_measurement(context, layer));
+      // One option was measured again, for the sake of the weight it gives.
+      if (!found[l].empty()) waves::remove_measured_parts(context, layer);
     } else {
       records.push_back(whole_record(context, layer, std::move(found[l])));
     }
@@ -236,6 +227,22 @@ records::Measurement to_measurement(const waves::RunContext& context,
 }
 
 }  // namespace
+
+double cost_of_later_stages(const waves::RunContext& context, bool keep_hessians) {
+  const model::ModelLayout& layout = context.model.layout;
+  const std::vector<bool> every_layer(layout.linear_layers.size(), true);
+  double cost = evaluation_cost(context);
+  for (const model::HessianGroup& group : layout.groups) {
+    const waves::GroupUnits units = waves::quantize_units(layout, group, every_layer);
+    cost += waves::operations_of(units.work(0, units.count()));
+  }
+  for (std::int64_t block = 0; block < context.model.description.layers && !keep_hessians;
+       ++block) {
+    cost += waves::operations_of(waves::block_work(
+        layout, block, context.slices.rows * context.slices.length, context.slices.length));
+  }
+  return cost;
+}
 
 bool decide_keep_hessians(const waves::RunContext& context) {
   if (context.work.borrows_hessians()) return false;  // those that are there are used
@@ -284,12 +291,16 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
   work.units = [&](const model::HessianGroup& group) {
     return waves::measure_units(context.model.layout, group, context.format, missing.options);
   };
-  work.later_cost = cost_of_later_stages(context, keep_hessians);
+  work.later_cost = sensitivity_cost(context) + cost_of_later_stages(context, keep_hessians);
+  const waves::TrialRequest trials{
+      missing.trials, [&](std::int64_t layer, const kernels::QuantizedMatrix& matrix, auto perm) {
+        waves::save_trial_weight(context, layer, matrix, perm);
+      }};
   work.work = [&](const waves::GroupPart& part, const waves::CalibratedGroup& calibrated) {
     const waves::MeasureSettings settings{
         context.format,
         waves::settings_for_group(context.model, part.group, context.format, context.settings),
-        context.config.measure.norm()};
+        context.config.measure.norm(), &trials};
     return waves::measure_group(
         context.backend, context.model, calibrated, settings,
         work.units(context.model.group(part.group)), part, [&](const waves::MeasuredLayer& record) {

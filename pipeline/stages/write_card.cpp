@@ -41,6 +41,7 @@ report::ModelCard card_of(const waves::RunContext& context, const output::Alloca
   card.head_bits = context.config.allocate.head_bits;
   card.weight_bytes = allocated.output.plan.file_bytes();
   card.objective = plan.objective;
+  card.objective_value = plan.objective_value;
   card.sum_err = plan.sum_err;
   card.max_err = plan.max_err;
   card.calibration = calibration_name(context.config.calibration);

@@ -46,7 +46,8 @@ RunReport::Output describe_output(const waves::RunContext& context,
 }
 
 std::vector<RunReport::Layer> describe_layers(const model::SourceModel& model,
-                                              const records::Plan& plan) {
+                                              const records::Plan& plan,
+                                              const records::Measurement& measurement) {
   std::vector<RunReport::Layer> layers;
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
     const records::PlannedLayer& planned = plan.layers[i];
@@ -54,7 +55,7 @@ std::vector<RunReport::Layer> describe_layers(const model::SourceModel& model,
     layers.push_back({planned.key, model.group(layer.group).block,
                       planned.key.substr(planned.key.rfind('.') + 1), planned.desc,
                       static_cast<double>(planned.bits) / static_cast<double>(layer.parameters()),
-                      planned.err});
+                      planned.err, measurement.layers[i].sensitivity});
   }
   return layers;
 }
@@ -78,7 +79,7 @@ std::vector<RunReport::FrontierPoint> describe_frontier(const waves::RunContext&
   const auto [least, most] = reachable_bpw(measurement);
   const auto input = allocation::allocation_input(measurement, context.work.measurement().string());
   allocation::AllocationRequest request;
-  request.objective = context.config.allocate.objective;
+  request.objective = context.config.objective();
   std::vector<RunReport::FrontierPoint> frontier;
   for (int step = 0; step <= kFrontierSteps; ++step) {
     // A thousandth above what is least, so that rounding leaves it reachable.
@@ -158,7 +159,7 @@ RunReport describe_run(const waves::RunContext& context, const MeasuredModel& me
                   std::string(description.family->name), description.layers,
                   context.model.layout.block_parameters()};
   report.output = describe_output(context, allocated);
-  report.layers = describe_layers(context.model, allocated.plan);
+  report.layers = describe_layers(context.model, allocated.plan, measured.measurement);
   report.frontier = describe_frontier(context, measured.measurement);
   report.uniform = describe_uniform(measured.measurement);
   if (evaluation) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 
 #include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
@@ -69,6 +70,15 @@ MeasuredLayer start_record(const LayerOptions& piece, const kernels::HessianFact
   record.err.assign(options, std::numeric_limits<double>::quiet_NaN());
   record.flushed_groups.assign(options, 0);
   return record;
+}
+
+// Which of the options of a piece its layer is to be quantized with, if any.
+std::optional<std::int64_t> trial_among(const TrialRequest* trials, const LayerOptions& piece) {
+  if (trials == nullptr) return std::nullopt;
+  const std::int64_t wanted = trials->options[static_cast<std::size_t>(piece.layer)];
+  const auto& options = piece.options;
+  if (std::find(options.begin(), options.end(), wanted) == options.end()) return std::nullopt;
+  return wanted;
 }
 
 // What of the cost of units [first, end) falls to one layer of theirs.
@@ -154,6 +164,12 @@ bool measure_group(kernels::Backend& backend, const model::SourceModel& model,
                                ? pooled_error(errors[i], norms, factor.damp)
                                : row_mean_error(errors[i], norms);
       record.flushed_groups[option] = errors[i].flushed_groups;
+    }
+    if (const auto trial = trial_among(settings.trials, pieces[p])) {
+      settings.trials->take(pieces[p].layer,
+                            backend.quantize(weight, factor, *settings.format.recipe(*trial, shape),
+                                             settings.quantizer),
+                            factor.perm);
     }
     const double now = clock();
     record.seconds = now - begin;  // that of the first has the factorization in it

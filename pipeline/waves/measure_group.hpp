@@ -46,11 +46,23 @@ struct MeasuredLayer {
   static MeasuredLayer from_bytes(std::span<const std::byte>& bytes);
 };
 
+/// Layers of which the quantized weight is wanted beside the errors.
+struct TrialRequest {
+  /// By layer of the model: the option it is wanted at, -1 where it is not.
+  std::vector<std::int64_t> options;
+  /// Called before the layer's record goes to the sink. matrix: in the order of the factor's rows,
+  /// which `perm` leads back from.
+  std::function<void(std::int64_t layer, const kernels::QuantizedMatrix& matrix,
+                     std::span<const std::int32_t> perm)>
+      take;
+};
+
 /// How a group is measured.
 struct MeasureSettings {
   const weights::WeightFormat& format;
   kernels::QuantizerSettings quantizer;  ///< as settings_for_group has them
   config::ErrNorm norm = config::ErrNorm::pooled;
+  const TrialRequest* trials = nullptr;  ///< null: of no layer
 };
 
 /// Takes a layer that is measured; returns whether to go on with the next one.
@@ -58,7 +70,8 @@ using MeasuredLayerSink = std::function<bool(const MeasuredLayer&)>;
 
 /// Factors the Hessian of a group once and measures the layers and options of the part (units of
 /// measure_units of the group and the format), layer after layer. What an option gives does not
-/// depend on the others measured with it. False where `sink` ended it before the last layer.
+/// depend on the others measured with it. A layer measured at an option that it is to be tried at
+/// is also quantized with it. False where `sink` ended it before the last layer.
 /// @throws Failure(bad_data) naming the tensor or the group, where weight or Hessian hold NaN
 bool measure_group(kernels::Backend& backend, const model::SourceModel& model,
                    const CalibratedGroup& calibrated, const MeasureSettings& settings,

@@ -61,6 +61,8 @@ def check_values(browser, report):
     output, evaluation = report["output"], report["evaluation"]
     count = compare("bits", plotted(browser, "#bits td[data-bits]", "layer", "bits", "err"),
                     [(layer["name"], layer["bpw"], layer["err"]) for layer in report["layers"]])
+    count += compare("sensitivity", plotted(browser, "#sensitivity td[data-sensitivity]", "layer", "sensitivity"),
+                     [(layer["name"], layer["sensitivity"]) for layer in report["layers"]])
     count += compare("frontier", series(browser, "frontier", "frontier"),
                      [(p["bpw"], p["value"]) for p in report["frontier"]])
     count += compare("bound", series(browser, "frontier", "bound"),
@@ -111,12 +113,12 @@ def check_access(browser):
 
 
 def contrast_faults(browser):
-    """Cells of the heat map whose text is less than 4.5 to 1 from its ground."""
+    """Cells of the heat maps whose text is less than 4.5 to 1 from its ground."""
     return browser.evaluate("""(() => {
       const light = c => c.map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
         .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
       const numbers = text => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
-      return Array.from(document.querySelectorAll('#bits td[data-bits]')).map(cell => {
+      return Array.from(document.querySelectorAll('table.heat td[data-layer]')).map(cell => {
         const style = getComputedStyle(cell);
         const [a, b] = [light(numbers(style.color)), light(numbers(style.backgroundColor))];
         return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);

@@ -6,6 +6,9 @@
 
 namespace shardquant::model {
 
+/// The weights that readers of the format multiply with.
+StoredWeight decoded_weight(const weights::StoredLayer& stored, const weights::LayerShape& layer);
+
 /// Reads a layer that a folder holds in a weight format, decoded as the format's readers do it.
 /// Beside the result it has the layer's tensors in memory. @throws Failure(bad_data) as
 /// WeightFormat::read

@@ -186,17 +186,18 @@ function readableOn(color) {
   return luminance > 0.179 ? '#000' : '#fff';
 }
 
-function drawBits() {
+// A table of blocks by roles, the darker the larger: value(layer) gives the number, data(layer) what a cell is marked with.
+function heatMap(caption, value, shown, data) {
   const roles = [...new Set(report.layers.map(l => l.role))];
   const blocks = new Map();
   for (const layer of report.layers) {
     if (!blocks.has(layer.block)) blocks.set(layer.block, {});
     blocks.get(layer.block)[layer.role] = layer;
   }
-  const all = report.layers.map(l => l.bpw);
+  const all = report.layers.map(value);
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const node = element('table', {class: 'heat'});
-  node.append(element('caption', {}, `from ${fixed(low, 2)} (light) to ${fixed(high, 2)} bits (dark)`));
+  node.append(element('caption', {}, caption(low, high)));
   node.append(element('thead', {}, element('tr', {}, element('th', {scope: 'col'}, 'block'),
     ...roles.map(r => element('th', {scope: 'col'}, r.replace(/_proj$/, ''))))));
   const body = element('tbody');
@@ -205,9 +206,8 @@ function drawBits() {
     for (const role of roles) {
       const layer = layers[role];
       if (!layer) { row.append(element('td')); continue; }
-      const share = high > low ? (layer.bpw - low) / (high - low) : 0.5;
-      const cell = element('td', {'data-layer': layer.name, 'data-bits': String(layer.bpw), 'data-err': String(layer.err),
-        title: `${layer.name}: ${layer.option}, error ${short(layer.err)}`}, fixed(layer.bpw, 2));
+      const share = high > low ? (value(layer) - low) / (high - low) : 0.5;
+      const cell = element('td', {'data-layer': layer.name, ...data(layer)}, shown(layer));
       const ground = [[222, 235, 247], [8, 60, 125]].reduce((light, dark) => light.map((v, i) => v + (dark[i] - v) * share));
       cell.style.background = `rgb(${ground.map(Math.round).join(' ')})`;
       cell.style.color = readableOn(ground);
@@ -216,7 +216,23 @@ function drawBits() {
     body.append(row);
   }
   node.append(body);
-  byId('bits').replaceChildren(node);
+  return node;
+}
+
+function drawBits() {
+  byId('bits').replaceChildren(heatMap((low, high) => `from ${fixed(low, 2)} (light) to ${fixed(high, 2)} bits (dark)`,
+    l => l.bpw, l => fixed(l.bpw, 2), l => ({'data-bits': String(l.bpw), 'data-err': String(l.err),
+      title: `${l.name}: ${l.option}, error ${short(l.err)}`})));
+}
+
+function drawSensitivity() {
+  const known = report.layers.length > 0 && report.layers.every(l => isNumber(l.sensitivity) && l.sensitivity > 0);
+  byId('sensitivity-section').hidden = !known;
+  if (!known) return;
+  byId('sensitivity').replaceChildren(heatMap(
+    (low, high) => `from ${short(10 ** low)} (light) to ${short(10 ** high)} (dark), on a scale of logarithms`,
+    l => Math.log10(l.sensitivity), l => l.sensitivity.toPrecision(2),
+    l => ({'data-sensitivity': String(l.sensitivity), title: `${l.name}: ${short(l.sensitivity)}`})));
 }
 
 function drawFrontier() {
@@ -347,6 +363,7 @@ function drawCharts() {
 
 drawSummary();
 drawBits();
+drawSensitivity();
 drawRest();
 drawCharts();
 let drawnAt = window.innerWidth;

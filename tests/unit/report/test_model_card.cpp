@@ -46,6 +46,16 @@ TEST(ModelCard, has_the_table_that_quantizers_publish) {
   EXPECT_THAT(text, HasSubstr("| ExLlamaV2 | written by the rules of 0.3.2 |"));
 }
 
+TEST(ModelCard, says_what_the_objective_kl_predicts) {
+  ModelCard weighted = card();
+  weighted.objective = "kl";
+  weighted.objective_value = 0.25;
+  EXPECT_THAT(
+      report::model_card_text(weighted),
+      HasSubstr("objective `kl`, squared errors weighted by what each layer was measured "
+                "to do to the predictions: a KL divergence of 0.250000 by that model; sum"));
+}
+
 TEST(ModelCard, says_where_no_evaluation_was_made) {
   ModelCard plain = card();
   plain.evaluation.reset();
