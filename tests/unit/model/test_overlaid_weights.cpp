@@ -47,8 +47,7 @@ TEST_P(OverlaidWeights, ReplacesTheGivenLayersAndNothingElse) {
   for (const std::int64_t other : {0, 1, 3, 6, 7}) {
     EXPECT_EQ(weight(overlaid, other), weight(model_->weights, other)) << other;
   }
-  const model::PlainTensor& norm =
-      model_->layout.plain_tensors[static_cast<std::size_t>(model_->layout.final_norm)];
+  const std::string norm = "model.layers.0.input_layernorm.weight";
   EXPECT_EQ(to_host(overlaid.norm(*backend, norm)), to_host(model_->weights.norm(*backend, norm)));
   EXPECT_TRUE(overlaid.bias(*backend, 2).empty());
   std::vector<float> row(64), plain(64);
