@@ -70,6 +70,10 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
   settings.shrink_low = config.shrink_low;
   settings.shrink_high = config.shrink_high;
   settings.shrink_steps = static_cast<int>(config.shrink_steps);
+  settings.affine_objective =
+      config.scale_objective == "simulated" ? kernels::ScaleObjective::simulated
+      : config.scale_objective == "squared" ? kernels::ScaleObjective::squared
+                                            : kernels::ScaleObjective::weighted;
   settings.scale_rounding = config.scale_rounding == "reader" ? kernels::ScaleRounding::reader
                                                               : kernels::ScaleRounding::exl2_2023;
   return settings;

@@ -48,7 +48,8 @@ struct RunConfig {
 
   struct Measure {
     std::string options = "exl2-2023";
-    std::string err_norm = "pooled";  ///< pooled, row_mean
+    std::string asymmetric = "false";  ///< false, true: options with zero points too
+    std::string err_norm = "pooled";   ///< pooled, row_mean
 
     ErrNorm norm() const { return err_norm == "row_mean" ? ErrNorm::row_mean : ErrNorm::pooled; }
   } measure;
@@ -61,7 +62,8 @@ struct RunConfig {
     double shrink_low = 0.75;
     double shrink_high = 1.0;
     std::int64_t shrink_steps = 48;
-    std::string scale_rounding = "reader";  ///< reader, exl2-2023
+    std::string scale_objective = "weighted";  ///< weighted, simulated, squared
+    std::string scale_rounding = "reader";     ///< reader, exl2-2023
   } quantizer;
 
   /// What a layer's error does to the model's predictions.
@@ -75,7 +77,7 @@ struct RunConfig {
   struct Allocate {
     double bpw = 4.0;
     std::string objective = "kl";
-    std::int64_t head_bits = 6;  ///< 2 3 4 5 6 8, or 16: the head stays fp16
+    std::int64_t head_bits = 0;  ///< 2 3 4 5 6 8, or 16: not quantized; never 0 once it is read
   } allocate;
 
   struct Quantize {

@@ -74,7 +74,13 @@ std::vector<Setting> make_table() {
        "Further rows of the sources, kept apart from both in `validation_rows.i32`, for the "
        "evaluation; 0: see `evaluation.rows`."},
       {"measure.options", WordSetting{at<&C::measure, &C::Measure::options>, {"exl2-2023"}},
-       kHasDefault, "Table of quantization options tried on every linear layer."},
+       kHasDefault,
+       "Table of quantization options tried on every linear layer, of the format exl2; others have "
+       "one table."},
+      {"measure.asymmetric",
+       WordSetting{at<&C::measure, &C::Measure::asymmetric>, {"false", "true"}}, kHasDefault,
+       "Whether options with a zero point per group are tried as well; of the format "
+       "compressed-tensors."},
       {"measure.err_norm",
        WordSetting{at<&C::measure, &C::Measure::err_norm>, {"pooled", "row_mean"}}, kHasDefault,
        "Error of an option: `pooled` over all calibration rows, in closed form from the Hessian; "
@@ -103,6 +109,14 @@ std::vector<Setting> make_table() {
       {"quantizer.shrink_steps",
        IntegerSetting{at<&C::quantizer, &C::Quantizer::shrink_steps>, 1, 1024}, kHasDefault,
        "Steps between the two; one factor more is tried: 48 in 2023, 96 in 2024."},
+      {"quantizer.scale_objective",
+       WordSetting{at<&C::quantizer, &C::Quantizer::scale_objective>,
+                   {"weighted", "simulated", "squared"}},
+       kHasDefault,
+       "What the search for scales minimizes in a group, in formats whose scales are settled "
+       "before "
+       "the sweep (compressed-tensors): squared errors `weighted` by the Hessian's diagonal, the "
+       "`simulated` loss of the sweep in the group, or `squared` errors alone."},
       {"quantizer.scale_rounding",
        WordSetting{at<&C::quantizer, &C::Quantizer::scale_rounding>, {"reader", "exl2-2023"}},
        kHasDefault,
@@ -143,8 +157,11 @@ std::vector<Setting> make_table() {
        "their sum, `weighted` = errors times layer weights; `exl2-2023` is ExLlamaV2's rule of "
        "2023, not an optimum."},
       {"allocate.head_bits",
-       IntegerChoiceSetting{at<&C::allocate, &C::Allocate::head_bits>, {2, 3, 4, 5, 6, 8, 16}},
-       kHasDefault, "Bits of the output head; 16 keeps it in fp16."},
+       IntegerChoiceSetting{at<&C::allocate, &C::Allocate::head_bits>, {0, 2, 3, 4, 5, 6, 8, 16}},
+       kHasDefault,
+       "Bits of the output head; 16 keeps it as it is, 0 is what suits the format: 6 for exl2, 16 "
+       "for "
+       "compressed-tensors, which has no other."},
       {"quantize.hessians",
        WordSetting{at<&C::quantize, &C::Quantize::hessians>, {"auto", "keep", "recompute"}},
        kHasDefault,

@@ -17,7 +17,7 @@ enum class LinkPolicy {
 
 /// A folder whose files may come from strangers: files are opened by bare name relative to it and
 /// nothing outside is opened, except the "blobs" folder of the Hugging Face cache the folder is a
-/// snapshot of (models--X/snapshots/REV/file -> ../../blobs/SHA). reliability.md section 6.
+/// snapshot of (models--X/snapshots/REV/file -> ../../blobs/SHA).
 class ModelDirectory {
  public:
   /// @throws Failure: no_input when it is missing or no folder, no_permission

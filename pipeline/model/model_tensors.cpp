@@ -1,12 +1,11 @@
 #include "pipeline/model/model_tensors.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/api/half_types.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/float_elements.hpp"
 #include "pipeline/formats/json_text.hpp"
 
 namespace shardquant::model {
@@ -89,24 +88,6 @@ std::string head_name(const ModelDescription& model, const SafetensorsFolder& fo
   return model.tie_word_embeddings && !own ? embedding : std::string(kHead);
 }
 
-float element(const std::byte* bytes, Dtype dtype, std::int64_t index) {
-  if (dtype == Dtype::f32) {
-    float value = 0.0f;
-    std::memcpy(&value, bytes + 4 * index, sizeof value);
-    return value;
-  }
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, bytes + 2 * index, sizeof bits);
-  return dtype == Dtype::f16 ? kernels::to_float(kernels::Half{bits})
-                             : kernels::to_float(kernels::BFloat16{bits});
-}
-
-// Nearest, ties to even. @pre finite
-std::uint16_t to_bfloat16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
 // "[ROW, COLUMN]" in a matrix, "[INDEX]" otherwise.
 std::string place_text(const TensorInfo& tensor, std::int64_t index) {
   if (tensor.shape.size() != 2) return fmt::format("[{}]", index);
@@ -133,7 +114,7 @@ void read_elements(const SafetensorsFolder& folder, const std::string& name, std
     const std::int64_t size = std::min(kBlock, count - begin);
     folder.read(name, (offset + begin) * width, std::span(block).first(size * width));
     for (std::int64_t i = 0; i < size; ++i) {
-      const float value = element(block.data(), tensor.dtype, i);
+      const float value = float_element(block.data(), tensor.dtype, i);
       if (!std::isfinite(value) && bad++ == 0) first_bad = offset + begin + i;
       store(begin + i, value);
     }
@@ -225,7 +206,7 @@ void read_as(const SafetensorsFolder& folder, const std::string& name, Dtype dty
     case Dtype::bf16:
       read_elements(folder, name, offset, static_cast<std::int64_t>(count),
                     [&](std::int64_t i, float value) {
-                      const std::uint16_t bits = to_bfloat16(value);
+                      const std::uint16_t bits = kernels::to_bfloat(value).bits;
                       std::memcpy(out.data() + 2 * i, &bits, sizeof bits);
                     });
       return;

@@ -77,6 +77,7 @@ checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
   fingerprint.add("quantizer.shrink_low", fmt::format("{}", config.quantizer.shrink_low));
   fingerprint.add("quantizer.shrink_high", fmt::format("{}", config.quantizer.shrink_high));
   fingerprint.add("quantizer.shrink_steps", fmt::format("{}", config.quantizer.shrink_steps));
+  fingerprint.add("quantizer.scale_objective", config.quantizer.scale_objective);
   fingerprint.add("quantizer.scale_rounding", config.quantizer.scale_rounding);
   return fingerprint;
 }

@@ -18,6 +18,9 @@
 
 namespace shardquant::weights {
 
+/// Bits of a head that is not quantized.
+inline constexpr int kPlainHeadBits = 16;
+
 /// What people are told of a format, in the card of a model.
 struct FormatCard {
   std::string title;  ///< "EXL2"
@@ -74,12 +77,17 @@ class WeightFormat {
   virtual std::string_view name() const = 0;
   virtual FormatCard card() const = 0;
 
+  /// The same format with asymmetric options behind the symmetric ones; null where it has none.
+  virtual const WeightFormat* with_asymmetric() const { return nullptr; }
+
   // Options
 
   /// Options [0, option_count) are tried on every layer of the blocks.
   virtual std::int64_t option_count() const = 0;
   /// Options of the output head, by bits ascending; they need not be among those measured.
   virtual std::span<const HeadOption> head_options() const = 0;
+  /// Bits of a head for which the job asks none.
+  virtual int default_head_bits() const { return kPlainHeadBits; }
   /// An option in measurement and plan files: `desc`, unique among those measured.
   virtual std::string option_text(std::int64_t option) const = 0;
   /// The same as the recipe of the 2023 measurement file.
@@ -134,9 +142,6 @@ class WeightFormat {
   virtual std::unique_ptr<StoredLayer> read(const formats::SafetensorsFolder& folder,
                                             const LayerShape& layer) const = 0;
 };
-
-/// Bits of a head that is not quantized.
-inline constexpr int kPlainHeadBits = 16;
 
 /// The option for a head of so many bits; none for kPlainHeadBits.
 /// @throws Failure(config) naming what there is

@@ -42,7 +42,7 @@ solver::ChoiceProblem first_modules(const AllocationInput& input, std::size_t mo
   return problem;
 }
 
-// One layer [8192, 8192]: the worked example of exl2-format.md section 4 with its 74 groups.
+// One layer [8192, 8192]: whose 74 groups are worked out by hand.
 TEST(ModuleShapes, CountsTheBitsOfTheWorkedExample) {
   const records::ProjectionRecipe recipe{{8, 4, 3}, {32, 128, 128}, {0.05, 0.10, 0.85}, 4};
   const std::int64_t cols = 8192;

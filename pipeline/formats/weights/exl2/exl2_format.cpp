@@ -21,9 +21,10 @@ using weights::LayerShape;
 
 constexpr std::array<std::string_view, 7> kSuffixes = {
     ".q_weight", ".q_scale", ".q_scale_max", ".q_groups", ".q_invperm", ".q_perm", ".bias"};
-// What exllamav2/architecture.py of 0.3.2 loads, of the architectures this program knows.
-constexpr std::array<std::string_view, 4> kArchitectures = {
-    "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"};
+// What ExLlamaV2 0.3.2 loads (exllamav2/architecture.py), of what this program may come to know.
+constexpr std::array<std::string_view, 7> kArchitectures = {
+    "LlamaForCausalLM", "MistralForCausalLM",  "MixtralForCausalLM", "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM", "Qwen3MoeForCausalLM", "Gemma3ForCausalLM"};
 
 std::int64_t measured_options() {
   return std::ssize(exl2_2023_options());
@@ -92,6 +93,7 @@ class Exl2Format final : public weights::WeightFormat {
 
   std::int64_t option_count() const override { return measured_options(); }
   std::span<const weights::HeadOption> head_options() const override { return heads_; }
+  int default_head_bits() const override { return 6; }
   std::string option_text(std::int64_t option) const override {
     return describe(option_at(option));
   }

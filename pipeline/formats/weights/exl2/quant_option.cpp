@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
+
+#include "pipeline/records/python_number.hpp"
 
 namespace shardquant::exl2 {
 
@@ -37,24 +38,12 @@ std::span<const HeadRecipe> head_recipes() {
   return kRecipes;
 }
 
-namespace {
-
-// Python's repr of a float in [0, 1]: the shortest text that reads back, with ".0" for integers.
-std::string python_repr(double value) {
-  std::array<char, 32> buffer{};
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
-  std::string text(buffer.data(), end);
-  if (text.find('.') == std::string::npos) text += ".0";
-  return text;
-}
-
-}  // namespace
-
 std::string describe(const QuantOption& option) {
   std::string text;
   for (std::size_t i = 0; i < option.bits.size(); ++i) {
     if (i > 0) text += '/';
-    text += python_repr(option.proportions[i]) + ':' + std::to_string(option.bits[i]) + 'b';
+    text +=
+        records::python_number(option.proportions[i]) + ':' + std::to_string(option.bits[i]) + 'b';
   }
   return text + ' ' + std::to_string(option.group_size) + "g s" + std::to_string(option.scale_bits);
 }
