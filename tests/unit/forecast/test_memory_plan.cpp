@@ -19,6 +19,11 @@ class MemoryPlanTest : public ::testing::Test {
     description_.head_dim = 32;
     description_.vocab_size = 512;
     set_layers(6);
+    config_.calibration.rows = 64;
+    config_.calibration.slice_rows = 8;
+    config_.calibration.length = 256;
+    config_.allocate.objective = "sum";
+    config_.evaluation.rows = 0;
   }
 
   void set_layers(std::int64_t layers) {
@@ -28,7 +33,7 @@ class MemoryPlanTest : public ::testing::Test {
   }
 
   MemoryPlan plan() const {
-    return plan_memory(description_, layout_, exl2::exl2_format(), demand_);
+    return plan_memory(description_, layout_, exl2::exl2_format(), config_, ranks_);
   }
 
   std::int64_t term(const std::string& what) const {
@@ -40,7 +45,8 @@ class MemoryPlanTest : public ::testing::Test {
 
   model::ModelDescription description_;
   model::ModelLayout layout_;
-  MemoryDemand demand_{{64, 8, 256}, 1, 1, false, 0};
+  config::RunConfig config_;
+  int ranks_ = 1;
 };
 
 TEST_F(MemoryPlanTest, IsTheSumOfItsTermsWhateverTheDepthOfTheModel) {
@@ -56,37 +62,31 @@ TEST_F(MemoryPlanTest, IsTheSumOfItsTermsWhateverTheDepthOfTheModel) {
 TEST_F(MemoryPlanTest, HiddenStatesAreThoseOfTheRanksOwnSlices) {
   const char* const kHidden = "hidden states of this rank's slices";
   EXPECT_EQ(term(kHidden), 64 * 256 * 256 * 4);
-  demand_.ranks = 3;  // 8 slices: one rank has 3 of them
+  ranks_ = 3;  // 8 slices: one rank has 3 of them
   EXPECT_EQ(term(kHidden), 24 * 256 * 256 * 4);
 }
 
 TEST_F(MemoryPlanTest, SketchesAreCountedWhereTheyAreTaken) {
   EXPECT_EQ(term("sketches"), 0);
-  demand_.sketches = true;
+  config_.measure.err_norm = "row_mean";
   EXPECT_GE(term("sketches"), 64 * 16 * 768 * 4);
 }
 
 TEST_F(MemoryPlanTest, ALargerEvaluationAddsItsExcessAlone) {
   const std::int64_t without = plan().bytes();
-  demand_.evaluation_rows = 1;
+  config_.evaluation.rows = 1;
   EXPECT_EQ(plan().bytes(), without);
-  demand_.evaluation_rows = 100'000;
+  config_.evaluation.rows = 100'000;
   EXPECT_GT(plan().bytes(), without);
 }
 
-TEST(MemoryDemandTest, IsThatOfTheJob) {
-  config::RunConfig config;
-  config.calibration.rows = 12;
-  config.calibration.slice_rows = 4;
-  config.calibration.length = 32;
-  config.device.threads = 5;
-  config.measure.err_norm = "row_mean";
-  const MemoryDemand demand = memory_demand(config, 7);
-  EXPECT_EQ(demand.slices.count(), 3);
-  EXPECT_EQ(demand.ranks, 7);
-  EXPECT_EQ(demand.threads, 5);
-  EXPECT_TRUE(demand.sketches);
-  EXPECT_EQ(demand.evaluation_rows, config.most_evaluation_rows());
+TEST_F(MemoryPlanTest, SensitivitiesAreBoundedByTheirCopiesNotByTheModel) {
+  const std::int64_t without = plan().bytes();
+  config_.allocate.objective = "kl";
+  const std::int64_t with = plan().bytes();
+  EXPECT_GE(with, without);
+  set_layers(60);
+  EXPECT_LE(plan().bytes(), with + (std::int64_t{1} << 30));
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ std::int64_t bytes_of(const std::vector<formats::TensorSpec>& tensors) {
 kernels::QuantizedMatrix counted_matrix(const kernels::WeightRecipe& recipe,
                                         const LayerShape& layer) {
   kernels::QuantizedMatrix matrix;
-  matrix.groups = recipe;
+  matrix.groups = std::get<std::vector<kernels::RowGroup>>(recipe);
   const std::int64_t columns = layer.outputs;
   for (std::size_t g = 0; g < matrix.groups.size(); ++g) {
     const kernels::RowGroup& group = matrix.groups[g];
