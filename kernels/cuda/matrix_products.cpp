@@ -32,17 +32,24 @@ void multiply_halves(DeviceContext& context, const HalfProduct& shape, const std
                                         shape.out_stride, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 }
 
+// A split matrix from one of its columns on.
+struct SplitColumns {
+  const SplitMatrix& matrix;
+  std::int64_t first;
+
+  const std::uint16_t* plane(int piece) const { return matrix.plane(piece) + first; }
+};
+
 // out = beta out + alpha sum over pairs of pieces, smallest terms first. Pairs whose product is
 // below the last bit of the leading one are left out: with P pieces those with p + q >= P.
-void multiply_split(DeviceContext& context, const HalfProduct& shape, const SplitMatrix& a,
-                    std::int64_t a_column, const SplitMatrix& b, std::int64_t b_column, float beta,
-                    float* out) {
-  const int kept = std::max(a.pieces, b.pieces);
+void multiply_split(DeviceContext& context, const HalfProduct& shape, const SplitColumns& a,
+                    const SplitColumns& b, float beta, float* out) {
+  const int kept = std::max(a.matrix.pieces, b.matrix.pieces);
   for (int order = kept - 1; order >= 0; --order) {
     for (int p = 0; p <= order; ++p) {
       const int q = order - p;
-      if (p >= a.pieces || q >= b.pieces) continue;
-      multiply_halves(context, shape, a.plane(p) + a_column, b.plane(q) + b_column, beta, out);
+      if (p >= a.matrix.pieces || q >= b.matrix.pieces) continue;
+      multiply_halves(context, shape, a.plane(p), b.plane(q), beta, out);
       beta = 1.0f;
     }
   }
@@ -59,7 +66,7 @@ void linear(DeviceContext& context, ConstMatrixView x, ConstMatrixView weight, C
   const SplitMatrix split_x = context.split(x, context.pieces());
   const HalfProduct shape{CUBLAS_OP_T, CUBLAS_OP_N,    weight.rows, x.rows, x.cols,
                           w.stride,    split_x.stride, out.stride,  1.0f};
-  multiply_split(context, shape, w, 0, split_x, 0, has_bias ? 1.0f : 0.0f, out.data);
+  multiply_split(context, shape, {w, 0}, {split_x, 0}, has_bias ? 1.0f : 0.0f, out.data);
 }
 
 void accumulate_hessian(DeviceContext& context, ConstMatrixView x, float scale,
@@ -72,7 +79,7 @@ void accumulate_hessian(DeviceContext& context, ConstMatrixView x, float scale,
                            float beta, float* out, std::int64_t stride) {
     const HalfProduct shape{CUBLAS_OP_N,    CUBLAS_OP_T,    cols,   rows, x.rows,
                             split_x.stride, split_x.stride, stride, scale};
-    multiply_split(context, shape, split_x, j, split_x, i, beta, out);
+    multiply_split(context, shape, {split_x, j}, {split_x, i}, beta, out);
   };
   for (std::int64_t i = 0; i < size; i += tile) {
     const std::int64_t rows = std::min(tile, size - i);

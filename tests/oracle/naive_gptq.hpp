@@ -133,8 +133,17 @@ inline double quantize_value(double w, double scale, int bits) {
   return std::clamp(std::nearbyint(w / scale), -half, half - 1);
 }
 
-inline GroupParameters find_parameters(const Dense& w, std::int64_t first, int rows, int bits,
+/// What one weight adds to the objective of the shrink search. weight: diagonal of the damped H
+inline double shrink_cost(double miss, double weight, kernels::ScaleObjective objective) {
+  if (objective == kernels::ScaleObjective::power_3_5) return miss * miss * miss * std::sqrt(miss);
+  return miss * miss * (objective == kernels::ScaleObjective::weighted ? weight : 1.0);
+}
+
+/// damped_hessian: read for the objective `weighted` alone
+inline GroupParameters find_parameters(const Dense& w, const kernels::RowGroup& rows_of_group,
+                                       const Dense& damped_hessian,
                                        const kernels::QuantizerSettings& settings) {
+  const auto [first, rows, bits] = rows_of_group;
   GroupParameters group;
   group.codes.resize(w.cols);
   group.quotient_scale.resize(w.cols);
@@ -161,7 +170,8 @@ inline GroupParameters find_parameters(const Dense& w, std::int64_t first, int r
         const double x = w.at(first + r, n);
         const double scale = group.quotient_scale[n];
         const double miss = std::abs(quantize_value(x, scale, bits) * scale - x);
-        error += miss * miss * miss * std::sqrt(miss);
+        error +=
+            shrink_cost(miss, damped_hessian.at(first + r, first + r), settings.shrink_objective);
       }
     }
     if (j == 0 || error < best_error) {
@@ -212,7 +222,7 @@ inline Result naive_gptq(Dense w, const Dense& damped_hessian,
 
   Result result = empty_result(w);
   for (const kernels::RowGroup& group : groups) {
-    const auto parameters = find_parameters(w, group.first_row, group.rows, group.bits, settings);
+    const auto parameters = find_parameters(w, group, damped_hessian, settings);
     result.scale_codes.insert(result.scale_codes.end(), parameters.codes.begin(),
                               parameters.codes.end());
     for (std::int64_t r = group.first_row; r < group.first_row + group.rows; ++r) {
@@ -250,7 +260,7 @@ inline Result left_looking_gptq(const Dense& w, const Dense& damped_hessian,
         given.at(c, n) = w.at(c, n) - y;
       }
     }
-    const auto parameters = find_parameters(given, first, group.rows, group.bits, settings);
+    const auto parameters = find_parameters(given, group, damped_hessian, settings);
     result.scale_codes.insert(result.scale_codes.end(), parameters.codes.begin(),
                               parameters.codes.end());
     for (std::int64_t c = first; c < last; ++c) {

@@ -24,6 +24,16 @@ std::vector<float> halves_to_floats(const tests::NpyArray& array) {
   return values;
 }
 
+// [rows, cols] as [cols, rows].
+std::vector<float> transposed(const std::vector<float>& values, std::int64_t rows,
+                              std::int64_t cols) {
+  std::vector<float> out(values.size());
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < cols; ++j) out[j * rows + i] = values[i * cols + j];
+  }
+  return out;
+}
+
 TEST_P(ReferenceVectors, HessianPermutationCodesAndErrorsOfAllOptions) {
   SKIP_WITHOUT_SHARED("reference/ref_vectors.npz");
   const tests::NpzFile npz(tests::shared_path("reference/ref_vectors.npz"));
@@ -50,11 +60,7 @@ TEST_P(ReferenceVectors, HessianPermutationCodesAndErrorsOfAllOptions) {
   EXPECT_EQ(factor.perm, json.at("perm").get<std::vector<std::int32_t>>());
   EXPECT_NEAR(factor.damp / variant.at("damp_f64").get<double>(), 1.0, 1e-5);
 
-  const std::vector<float> w_rows = halves_to_floats(npz.read("W"));  // [K, N], inputs first
-  std::vector<float> w_hf(w_rows.size());
-  for (std::int64_t i = 0; i < k; ++i) {
-    for (std::int64_t j = 0; j < n; ++j) w_hf[j * k + i] = w_rows[i * n + j];
-  }
+  const std::vector<float> w_hf = transposed(halves_to_floats(npz.read("W")), k, n);
   const Matrix w = backend->permuted_transpose(
       {reinterpret_cast<const std::byte*>(w_hf.data()), ElementType::f32, n, k}, factor.perm);
   const WeightNorms norms = backend->weight_norms(w, factor, {}, 1);
