@@ -195,7 +195,7 @@ RunConfig SettingsReader::finish() const {
                               config_.quantizer.shrink_low, config_.quantizer.shrink_high));
   }
   RunConfig config = config_;
-  if (config.allocate.head_bits == 0) {
+  if (!places_.contains("allocate.head_bits")) {
     config.allocate.head_bits =
         weights::find_weight_format(config.output.format)->default_head_bits();
   }

@@ -77,7 +77,7 @@ struct RunConfig {
   struct Allocate {
     double bpw = 4.0;
     std::string objective = "kl";
-    std::int64_t head_bits = 0;  ///< 2 3 4 5 6 8, or 16: not quantized; never 0 once it is read
+    std::int64_t head_bits = 6;  ///< 2 3 4 5 6 8, or 16: not quantized
   } allocate;
 
   struct Quantize {

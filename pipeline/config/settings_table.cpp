@@ -157,11 +157,11 @@ std::vector<Setting> make_table() {
        "their sum, `weighted` = errors times layer weights; `exl2-2023` is ExLlamaV2's rule of "
        "2023, not an optimum."},
       {"allocate.head_bits",
-       IntegerChoiceSetting{at<&C::allocate, &C::Allocate::head_bits>, {0, 2, 3, 4, 5, 6, 8, 16}},
+       IntegerChoiceSetting{at<&C::allocate, &C::Allocate::head_bits>, {2, 3, 4, 5, 6, 8, 16}},
        kHasDefault,
-       "Bits of the output head; 16 keeps it as it is, 0 is what suits the format: 6 for exl2, 16 "
-       "for "
-       "compressed-tensors, which has no other."},
+       "Bits of the output head; 16 keeps it as it is, which is the default of formats that have "
+       "no "
+       "other, as compressed-tensors."},
       {"quantize.hessians",
        WordSetting{at<&C::quantize, &C::Quantize::hessians>, {"auto", "keep", "recompute"}},
        kHasDefault,

@@ -63,8 +63,9 @@ TEST(WorkFolderCreation, MakesTheFoldersAndMayBeRepeated) {
   const fs::path path = folder.path() / "work";
   WorkFolder::create(path);
   WorkFolder::create(path);
-  EXPECT_THAT(entries(path), UnorderedElementsAre("hessians", "measurements", "quantized",
-                                                  "evaluation", "hidden", "heartbeats"));
+  EXPECT_THAT(entries(path),
+              UnorderedElementsAre("hessians", "measurements", "quantized", "evaluation", "hidden",
+                                   "heartbeats", "sensitivity"));
 }
 
 TEST(WorkFolderCreation, FailsWithTheCodeOfItsCause) {

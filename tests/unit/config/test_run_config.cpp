@@ -63,7 +63,6 @@ TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
   expected.calibration.tokens = "/jobs/t";
   expected.calibration.rows = 1;
   expected.calibration.length = 2;
-  expected.allocate.head_bits = 6;  // what suits EXL2
   expected.output.dir = "/jobs/o";
   expected.work.dir = "/jobs/w";
   EXPECT_EQ(config::resolved_text(config), config::resolved_text(expected));
@@ -254,8 +253,6 @@ TEST(RunConfig, ResolvedTextReadBackGivesTheSameText) {
     if (config.quantizer.shrink_low > config.quantizer.shrink_high) {
       std::swap(config.quantizer.shrink_low, config.quantizer.shrink_high);
     }
-    // 0 stands for what suits the format, and is no longer there when it is read.
-    if (config.allocate.head_bits == 0) config.allocate.head_bits = 16;
     keep_one_place(config.calibration, round % 3);
     const std::string text = config::resolved_text(config);
     const RunConfig again = config::parse_run_config(text, "resolved.yaml", "/elsewhere", {});
