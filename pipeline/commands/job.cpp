@@ -46,13 +46,7 @@ std::vector<Job> agree_on_jobs(comm::Communicator& comm,
 const weights::WeightFormat& format_of(const config::RunConfig& job) {
   const weights::WeightFormat* format = weights::find_weight_format(job.output.format);
   if (format == nullptr) fail(ExitCode::internal, "output.format: no {}", job.output.format);
-  if (job.measure.asymmetric == "false") return *format;
-  const weights::WeightFormat* more = format->with_asymmetric();
-  if (more == nullptr) {
-    fail(ExitCode::config, "measure.asymmetric: output.format {} has no asymmetric options",
-         format->name());
-  }
-  return *more;
+  return job.measure.asymmetric == "true" ? *format->with_asymmetric() : *format;
 }
 
 void make_sweep_folders(const config::Sweep& sweep) {

@@ -195,9 +195,13 @@ RunConfig SettingsReader::finish() const {
                               config_.quantizer.shrink_low, config_.quantizer.shrink_high));
   }
   RunConfig config = config_;
+  const weights::WeightFormat& format = *weights::find_weight_format(config.output.format);
   if (!places_.contains("allocate.head_bits")) {
-    config.allocate.head_bits =
-        weights::find_weight_format(config.output.format)->default_head_bits();
+    config.allocate.head_bits = format.default_head_bits();
+  }
+  if (config.measure.asymmetric == "true" && format.with_asymmetric() == nullptr) {
+    throw Failure(ExitCode::config, fmt::format("{}output.format {} has no asymmetric options",
+                                                places_.at("measure.asymmetric"), format.name()));
   }
   return config;
 }
