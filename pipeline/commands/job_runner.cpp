@@ -32,9 +32,13 @@ namespace {
 std::unique_ptr<stages::SourceModel> open_model(comm::Communicator& comm,
                                                 const config::RunConfig& config) {
   std::unique_ptr<stages::SourceModel> model;
-  comm::on_root(comm, [&] { model = std::make_unique<stages::SourceModel>(config.model.path); });
+  const auto open = [&config] {
+    const bool follows = config.model.links == "follow";
+    return std::make_unique<stages::SourceModel>(config.model.path, formats::link_policy(follows));
+  };
+  comm::on_root(comm, [&] { model = open(); });
   comm::on_all(comm, [&] {
-    if (!model) model = std::make_unique<stages::SourceModel>(config.model.path);
+    if (!model) model = open();
     model::require_quantizable(model->description, model->layout);
   });
   return model;

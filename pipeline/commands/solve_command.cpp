@@ -130,7 +130,8 @@ std::optional<stages::OutputSize> open_model(const SolveArguments& arguments, co
   if (input.of_2023() == nullptr) {
     fail(ExitCode::config, "--model: sizes on disk are known for measurements of the 2023 schema");
   }
-  return stages::OutputSize(arguments.model, arguments.head_bits, arguments.shard_mib);
+  return stages::OutputSize(arguments.model, arguments.head_bits, arguments.shard_mib,
+                            formats::link_policy(arguments.follow_symlinks));
 }
 
 void add_options(CLI::App& command, SolveArguments& arguments) {
@@ -165,6 +166,8 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
                      "JSON file {PATTERN: weight}, for the objective weighted");
 
   command.add_option("--model", arguments.model, "Source model folder, for sizes on disk");
+  command.add_flag("--follow-symlinks", arguments.follow_symlinks,
+                   "Follow links that lead out of that folder, as to a shared store");
   command.add_option("--head-bits", arguments.head_bits, "Bits of the head: 2 3 4 5 6 8 16");
   command.add_option("--shard-mib", arguments.shard_mib, "Largest file of the output")
       ->check(CLI::PositiveNumber);
@@ -205,12 +208,13 @@ void solve(const SolveArguments& arguments) {
   write_results(arguments, input, allocation);
 }
 
-void add_solve_command(CLI::App& app, std::function<void()>& action) {
+void add_solve_command(CLI::App& app, std::function<void(comm::Communicator&)>& action) {
   auto arguments = std::make_shared<SolveArguments>();
   CLI::App* command =
       app.add_subcommand("solve", "Choose every layer's option from a measurement, proven optimal");
   add_options(*command, *arguments);
-  command->callback([arguments, &action] { action = [arguments] { solve(*arguments); }; });
+  command->callback(
+      [arguments, &action] { action = [arguments](comm::Communicator&) { solve(*arguments); }; });
 }
 
 }  // namespace shardquant::commands

@@ -8,6 +8,7 @@
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/exl2_reader.hpp"
+#include "pipeline/stages/output_checksums.hpp"
 #include "pipeline/stages/source_model.hpp"
 
 namespace shardquant::commands {
@@ -51,14 +52,15 @@ void require_same_shape(const stages::SourceModel& model, const stages::SourceMo
 }  // namespace
 
 void verify(const VerifyArguments& arguments) {
-  const stages::SourceModel model(arguments.model_dir);
+  const formats::LinkPolicy links = formats::link_policy(arguments.follow_symlinks);
+  const stages::SourceModel model(arguments.model_dir, links);
   if (model.description.storage != model::Storage::exl2) {
     fail(ExitCode::bad_data, "{}: config.json has no quantization_config of exl2",
          arguments.model_dir);
   }
   std::unique_ptr<stages::SourceModel> source;
   if (!arguments.against.empty()) {
-    source = std::make_unique<stages::SourceModel>(arguments.against);
+    source = std::make_unique<stages::SourceModel>(arguments.against, links);
     require_same_shape(model, *source);
   }
 
@@ -80,6 +82,13 @@ void verify(const VerifyArguments& arguments) {
     if (source) {
       std::printf("%-44s weights off by %.5f\n", info.key.c_str(), weight_error(layer, *source, i));
     }
+  }
+  const auto files = stages::check_checksums(model.folder.directory());
+  if (files) {
+    std::printf("%lld files as they were written (%s)\n", static_cast<long long>(*files),
+                stages::kChecksumsName);
+  } else {
+    std::printf("no %s: whether bytes were changed cannot be told\n", stages::kChecksumsName);
   }
   for (const std::string& warning : model.folder.warnings()) {
     std::printf("warning: %s\n", warning.c_str());

@@ -33,6 +33,9 @@ bool is_section(const std::string& name) {
 
 // What an unknown key may have been meant for.
 std::string key_hint(const std::string& section, const std::string& key) {
+  if (key.find_first_not_of("0123456789") == std::string::npos) {
+    return "; in a number the point stands for the comma, as 4.0";
+  }
   const std::string sibling = nearest_name(key, keys_in(section));
   if (!sibling.empty()) return fmt::format("; did you mean {}?", joined_path(section, sibling));
   for (const Setting& setting : settings_table()) {

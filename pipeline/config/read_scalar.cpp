@@ -73,6 +73,11 @@ std::string number_hint(std::string_view text) {
   for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   if (word == "nan" || word == "inf" || word == "infinity") return "; it must be finite";
   if (count_digits(digits) == 0) return "";
+  if (const std::size_t comma = digits.find(','); comma != std::string_view::npos) {
+    std::string point(text);
+    point[point.find(',')] = '.';
+    return is_real(point) ? fmt::format("; write it with a point: {}", point) : "";
+  }
   if (digits.find(':') != std::string_view::npos) return "; write it without colons";
   if (digits.find('_') != std::string_view::npos) return "; write it without '_'";
   if (word.starts_with("0x") || word.starts_with("0o") || word.starts_with("0b") ||

@@ -14,6 +14,7 @@ struct RunConfig {
 
   struct Model {
     std::filesystem::path path;
+    std::string links = "contained";  ///< contained, follow
   } model;
 
   /// A file or folder that calibration rows are taken from.

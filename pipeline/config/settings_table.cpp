@@ -25,6 +25,11 @@ std::vector<Setting> make_table() {
       {"version", IntegerChoiceSetting{version, {1}}, kRequired, "Version of this schema."},
       {"model.path", PathSetting{at<&C::model, &C::Model::path>}, kRequired,
        "Folder of the Hugging Face model: config.json and safetensors files."},
+      {"model.links", WordSetting{at<&C::model, &C::Model::links>, {"contained", "follow"}},
+       kHasDefault,
+       "Symbolic links in the model's folder: only those that stay inside it, or in the blobs of "
+       "the hub cache it is a snapshot of (`contained`), or all (`follow`), as for a folder of "
+       "links to a shared store."},
       {"calibration.tokens", PathSetting{at<&C::calibration, &C::Calibration::tokens>}, kHasDefault,
        "Calibration tokens: a stream of int32 (little endian), or safetensors with "
        "`input_ids` [rows, length]. One of `tokens`, `text` and `sources` is required."},

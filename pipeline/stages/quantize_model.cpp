@@ -9,6 +9,7 @@
 #include "pipeline/stages/factor_group.hpp"
 #include "pipeline/stages/group_state.hpp"
 #include "pipeline/stages/layer_state.hpp"
+#include "pipeline/stages/output_checksums.hpp"
 #include "pipeline/stages/output_files.hpp"
 #include "pipeline/stages/quantize_layer.hpp"
 #include "pipeline/stages/work_cost.hpp"
@@ -174,6 +175,9 @@ Balance quantize_model(const RunContext& context, const AllocatedModel& allocate
     publish_model(context, allocated.output, allocated.plan.bpw(),
                   interrupted ? formats::Overwrite::yes : formats::Overwrite::no);
     faults::reach(faults::Point::output_written);
+  });
+  write_checksums(context, checked_files(context, allocated.output), formats::Overwrite::yes);
+  comm::on_root(context.comm, [&] {
     mark_published(context, allocated);
     context.log.line("write", fmt::format("{} files of weights in {}",
                                           allocated.output.plan.shards.size(), folder.string()));

@@ -8,6 +8,7 @@
 #include "pipeline/formats/rewrite_config.hpp"
 #include "pipeline/formats/safetensors_folder.hpp"
 #include "pipeline/formats/shard_file.hpp"
+#include "pipeline/stages/output_checksums.hpp"
 
 namespace shardquant::stages {
 
@@ -69,7 +70,17 @@ std::vector<std::string> side_files(const RunContext& context) {
   }
   names.emplace_back(formats::kIndexFileName);
   names.emplace_back("config.json");
+  names.emplace_back(kChecksumsName);
   names.emplace_back(formats::kModelCardName);
+  return names;
+}
+
+std::vector<std::string> checked_files(const RunContext& context, const OutputLayout& layout) {
+  std::vector<std::string> names = side_files(context);
+  std::erase_if(names, [](const std::string& name) {
+    return name == kChecksumsName || name == formats::kModelCardName;
+  });
+  for (const formats::OutputShard& shard : layout.plan.shards) names.push_back(shard.file_name);
   return names;
 }
 
