@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
+
 #include "pipeline/report/log.hpp"
 #include "pipeline/report/memory.hpp"
 
@@ -29,6 +31,26 @@ std::string figures_table(const ModelCard& card) {
   return names + '\n' + rule + '\n' + row + '\n';
 }
 
+// What the output is worth, in a sentence.
+std::string verdict_text(const ModelCard& card) {
+  std::string text = fmt::format(
+      "{}, {:.0f} % of the unquantized model's {}: {:.2f} bits for each of its weights, embeddings "
+      "and head included.",
+      bytes_text(card.weight_bytes),
+      100.0 * static_cast<double>(card.weight_bytes) / static_cast<double>(card.plain_bytes),
+      bytes_text(card.plain_bytes), card.folder_bpw);
+  if (card.evaluation) {
+    const ModelCard::Evaluation& e = *card.evaluation;
+    text += fmt::format(
+        " Perplexity {:.4f} where\nthe unquantized model has {:.4f} ({:+.2f} %, lower is better); "
+        "KL "
+        "divergence from it {:.4f} (0 is equal); the same\nlikeliest token in {:.1f} % of places.",
+        e.perplexity, e.plain_perplexity, 100.0 * (e.perplexity / e.plain_perplexity - 1.0),
+        e.kl_mean, 100.0 * e.top_agreement);
+  }
+  return text + '\n';
+}
+
 std::string evaluation_text(const ModelCard& card) {
   if (!card.evaluation) return "Perplexity and KL divergence were not taken.\n";
   return fmt::format(
@@ -37,6 +59,36 @@ std::string evaluation_text(const ModelCard& card) {
       "unquantized one's,\nnatural logarithm, mean over tokens.\n",
       card.evaluation->rows, card.evaluation->length, card.evaluation->rows_hash);
 }
+
+// For the Hub: only what is known; a base model it cannot find is an error there.
+std::string metadata(const ModelCard& card) {
+  std::string text = card.license;
+  if (!card.base_model.empty()) {
+    text += fmt::format("base_model: {}\nbase_model_relation: quantized\n", card.base_model);
+  }
+  return text + "pipeline_tag: text-generation\nquantized_by: shardquant\ntags:\n- exl2\n";
+}
+
+// A folder's name where a shell reads it; what it would take for more than a name is left out.
+std::string shell_name(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' ||
+                       c == '-' || c == '+';
+    if (plain) out += c;
+  }
+  return out.empty() ? "MODEL" : out;
+}
+
+std::string license_text(const ModelCard& card) {
+  if (card.license.empty()) return "that of the model";
+  const std::size_t begin = card.license.find(": ") + 2;
+  return markdown_escaped(card.license.substr(begin, card.license.find('\n') - begin)) +
+         ", that of the model";
+}
+
+constexpr std::string_view kSizesBegin = "<!-- sizes -->\n";
+constexpr std::string_view kSizesEnd = "<!-- end of sizes -->\n";
 
 }  // namespace
 
@@ -78,21 +130,32 @@ std::string model_card_text(const ModelCard& card) {
   const std::string name = markdown_escaped(card.model);
   return fmt::format(
       R"(---
-quantized_by: shardquant
-tags:
-- exl2
----
+{}---
 
 # {}, EXL2, {:.2f} bits per weight
 
 {}
 {}
+{}
+{}{}
+## Use
+
+```
+hf download OWNER/{} --local-dir {}
+```
+
+with the OWNER that published it. Prompt format: {}.
+
+`xxh128sum -c checksums.xxh128` or `shardquant verify .` tells whether every byte is as it was written.
+
 ## Quantization
 
 | | |
 |---|---|
 | Model | {}, {} family, {} weights in the linear layers of its blocks |
+| License | {} |
 | Bits per weight of those | {:.4f}, on disk {:.4f} |
+| Bits per weight of the folder | {:.4f} |
 | Head | {} bits |
 | Allocation of bits | objective `{}`; sum of the layers' relative errors {:.6f}, largest {:.6f} |
 | Calibration | {} rows of {} tokens from {} |
@@ -108,10 +171,31 @@ the bound that proves the choice.
 | TabbyAPI, text-generation-webui, ExUI | those that come with such an ExLlamaV2 |
 | `shardquant eval`, `shardquant verify` | all |
 )",
-      name, card.bpw, figures_table(card), evaluation_text(card), name, card.family,
-      card.parameters, card.bpw, card.stored_bpw, head_text(card.head_bits), card.objective,
-      card.sum_err, card.max_err, card.calibration_rows, card.calibration_length,
+      metadata(card), name, card.bpw, verdict_text(card), figures_table(card),
+      evaluation_text(card), kSizesBegin, kSizesEnd, shell_name(card.folder),
+      shell_name(card.folder), card.prompt_format, name, card.family, card.parameters,
+      license_text(card), card.bpw, card.stored_bpw, card.folder_bpw, head_text(card.head_bits),
+      card.objective, card.sum_err, card.max_err, card.calibration_rows, card.calibration_length,
       markdown_escaped(card.calibration), card.exl2_version);
+}
+
+std::string with_siblings(const std::string& card,
+                          const std::vector<ModelCard::Sibling>& siblings) {
+  const std::size_t begin = card.find(kSizesBegin);
+  const std::size_t end = card.find(kSizesEnd);
+  if (begin == std::string::npos || end == std::string::npos || end < begin) return card;
+  std::string table;
+  if (siblings.size() > 1) {
+    table = "\n## Sizes\n\n| Folder | Bits per weight | Size | Perplexity |\n|---|---|---|---|\n";
+    for (const ModelCard::Sibling& sibling : siblings) {
+      const std::string perplexity =
+          sibling.perplexity > 0.0 ? fmt::format("{:.5f}", sibling.perplexity) : "-";
+      table += fmt::format("| {} | {:.4f} | {} | {} |\n", markdown_escaped(sibling.folder),
+                           sibling.bpw, bytes_text(sibling.weight_bytes), perplexity);
+    }
+    table += '\n';
+  }
+  return card.substr(0, begin + kSizesBegin.size()) + table + card.substr(end);
 }
 
 }  // namespace shardquant::report

@@ -10,6 +10,8 @@
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/formats/model_directory.hpp"
 #include "pipeline/formats/rewrite_config.hpp"
+#include "pipeline/formats/safetensors_folder.hpp"
+#include "pipeline/stages/output_checksums.hpp"
 #include "pipeline/stages/output_layout.hpp"
 #include "pipeline/stages/write_card.hpp"
 
@@ -74,17 +76,19 @@ std::int64_t measurement_bytes(const formats::Measurement& measurement) {
 
 }  // namespace
 
-OutputSize::OutputSize(const std::filesystem::path& source, int head_bits, std::int64_t shard_mib)
+OutputSize::OutputSize(const std::filesystem::path& source, int head_bits, std::int64_t shard_mib,
+                       formats::LinkPolicy links)
     : source_(source.string()), head_bits_(head_bits), shard_mib_(shard_mib) {
   if (head_bits != kHeadInHalf && !kernels::head_option(head_bits)) {
     fail(ExitCode::config, "head bits: {} is none of 2, 3, 4, 5, 6, 8, 16", head_bits);
   }
-  const formats::ModelDirectory directory(source);
+  const formats::ModelDirectory directory(source, links);
   description_ = model::read_model_description(directory);
   layout_ = model::lay_out_model(description_);
   model::require_quantizable(description_, layout_);
   for (const std::string& name : formats::companion_files(directory)) {
     copied_bytes_ += directory.open(name).size();
+    copied_names_.push_back(name);
   }
 }
 
@@ -111,12 +115,23 @@ std::int64_t OutputSize::config_bytes(double bpw) const {
       formats::rewrite_config(description_.config_text, description_.config_file, entry).size());
 }
 
+std::int64_t OutputSize::checksums_bytes(const OutputLayout& layout) const {
+  std::vector<std::string> names = copied_names_;
+  for (const formats::OutputShard& shard : layout.plan.shards) names.push_back(shard.file_name);
+  for (const char* name : {"measurement.json", "plan.json", "config.json"})
+    names.emplace_back(name);
+  names.emplace_back(formats::kIndexFileName);
+  return stages::checksums_bytes(names);
+}
+
 std::int64_t OutputSize::card_bytes() const {
   constexpr std::int64_t kManyDigits = 999'999;
   report::ModelCard card = card_of_model(source_, description_);
   card.bpw = card.stored_bpw = card.sum_err = card.max_err = 10.0;
   card.head_bits = head_bits_;
-  card.weight_bytes = kManyDigits;
+  card.folder = std::string(64, 'x');
+  card.folder_bpw = 10.0;
+  card.weight_bytes = card.plain_bytes = kManyDigits;
   card.objective = "exl2-2023";
   card.calibration = "calibration.safetensors";
   card.calibration_rows = card.calibration_length = kManyDigits;
@@ -143,9 +158,10 @@ allocation::FolderSize OutputSize::by_layer(const formats::Measurement& measurem
   const OutputLayout layout = layout_with(layout_, largest, head_bits_, shard_mib_);
   const auto index_bytes = static_cast<std::int64_t>(layout.plan.index_json.size());
   constexpr std::int64_t kPadding = 8;
+  constexpr std::int64_t kCardSizes = 4096;  // the table that a sweep adds to the card
   size.fixed_bytes = layout.plan.file_bytes() - largest_bytes + index_bytes +
-                     kPadding * std::ssize(layout.plan.shards) + copied_bytes_ +
-                     config_bytes(1.2345678901234567) + card_bytes() +
+                     kPadding * std::ssize(layout.plan.shards) + copied_bytes_ + kCardSizes +
+                     checksums_bytes(layout) + config_bytes(1.2345678901234567) + card_bytes() +
                      measurement_bytes(measurement) + longest_plan_bytes(measurement);
   return size;
 }
@@ -159,7 +175,8 @@ std::int64_t OutputSize::bytes(const formats::Measurement& measurement,
   }
   const OutputLayout layout = layout_with(layout_, options, head_bits_, shard_mib_);
   return layout.plan.file_bytes() + static_cast<std::int64_t>(layout.plan.index_json.size()) +
-         copied_bytes_ + config_bytes(plan.bpw()) + card_bytes() + measurement_bytes(measurement) +
+         copied_bytes_ + checksums_bytes(layout) + config_bytes(plan.bpw()) + card_bytes() +
+         measurement_bytes(measurement) +
          static_cast<std::int64_t>(formats::plan_text(plan).size());
 }
 

@@ -3,11 +3,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "pipeline/allocation/folder_size.hpp"
 #include "pipeline/formats/measurement_file.hpp"
+#include "pipeline/formats/model_directory.hpp"
 #include "pipeline/formats/plan_file.hpp"
 #include "pipeline/model/model_description.hpp"
+#include "pipeline/stages/output_layout.hpp"
 
 namespace shardquant::stages {
 
@@ -18,7 +21,8 @@ class OutputSize {
  public:
   /// Needs config.json and the files to be copied of the source folder, not its weights.
   /// @throws Failure: no_input, bad_data as the readers; config for head_bits without recipe
-  OutputSize(const std::filesystem::path& source, int head_bits, std::int64_t shard_mib);
+  OutputSize(const std::filesystem::path& source, int head_bits, std::int64_t shard_mib,
+             formats::LinkPolicy links = formats::LinkPolicy::contained);
 
   /// The size as a sum over layers, for the allocation; fixed_bytes is an upper bound.
   /// @throws Failure(bad_data) where the measurement is one of another model
@@ -32,11 +36,13 @@ class OutputSize {
   void require_same_model(const formats::Measurement& measurement) const;
   std::int64_t config_bytes(double bpw) const;
   std::int64_t card_bytes() const;
+  std::int64_t checksums_bytes(const OutputLayout& layout) const;
 
   std::string source_;
   int head_bits_;
   std::int64_t shard_mib_;
   std::int64_t copied_bytes_ = 0;
+  std::vector<std::string> copied_names_;
   model::ModelDescription description_;
   model::ModelLayout layout_;
 };

@@ -8,6 +8,7 @@
 #include "pipeline/formats/model_directory.hpp"
 #include "pipeline/formats/rewrite_config.hpp"
 #include "pipeline/formats/shard_file.hpp"
+#include "pipeline/stages/card_facts.hpp"
 #include "pipeline/stages/layer_state.hpp"
 
 namespace shardquant::stages {
@@ -37,6 +38,10 @@ report::ModelCard card_of(const RunContext& context, const AllocatedModel& alloc
   report::ModelCard card = card_of_model(context.config.model.path, context.model.description);
   card.bpw = plan.bpw();
   card.stored_bpw = plan.stored_bpw();
+  card.folder = name_of(context.config.output.dir);
+  card.plain_bytes = context.model.folder.tensor_bytes();
+  card.folder_bpw = 8.0 * static_cast<double>(allocated.output.plan.file_bytes()) /
+                    static_cast<double>(context.model.parameters());
   card.head_bits = context.config.allocate.head_bits;
   card.weight_bytes = allocated.output.plan.file_bytes();
   card.objective = plan.objective;
@@ -70,6 +75,10 @@ report::ModelCard card_of_model(const fs::path& source,
   card.family = model::family_name(description.family);
   card.parameters = description.block_parameters();
   card.exl2_version = formats::kExl2Version;
+  CardFacts facts = read_card_facts(source, description.config_text);
+  card.base_model = std::move(facts.base_model);
+  card.license = std::move(facts.license);
+  card.prompt_format = std::move(facts.prompt_format);
   return card;
 }
 
@@ -82,7 +91,9 @@ void write_card(const RunContext& context, const AllocatedModel& allocated,
     const std::string fingerprint = output_fingerprint(context, allocated);
     const std::string known = written_hash(context, fingerprint);
     if (fs::exists(path)) {
-      const std::string there = checkpoint::xxh3_128_hex(checkpoint::read_whole(path, kMostBytes));
+      // Its table of sizes is written by a sweep; it does not count.
+      const std::string there = checkpoint::xxh3_128_hex(
+          report::with_siblings(checkpoint::read_whole(path, kMostBytes), {}));
       if (there == hash && known == hash) return;
       if (there != hash && there != known) {
         context.log.line("card", path.string() + " was changed since and is left as it is");

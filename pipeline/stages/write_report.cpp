@@ -32,6 +32,8 @@ RunReport::Output describe_output(const RunContext& context, const AllocatedMode
   output.asked_bpw = context.config.allocate.bpw;
   output.bpw = plan.bpw();
   output.stored_bpw = plan.stored_bpw();
+  output.folder_bpw = 8.0 * static_cast<double>(allocated.output.plan.file_bytes()) /
+                      static_cast<double>(context.model.parameters());
   output.head_bits = context.config.allocate.head_bits;
   output.weight_bytes = allocated.output.plan.file_bytes();
   output.objective = plan.objective;
@@ -142,6 +144,16 @@ std::vector<RunReport::Warning> describe_warnings(const RunContext& context,
   return warnings;
 }
 
+// The next size made in this work folder writes its report over this one.
+void keep_report(const RunContext& context, double bpw, const std::string& text) {
+  const std::filesystem::path folder = context.work.kept_reports();
+  checkpoint::create_folders_durably(folder);
+  const std::string name =
+      fmt::format("{}-{:.4g}bpw", context.config.output.dir.filename().string(), bpw);
+  checkpoint::write_durably(folder / (name + ".json"), text);
+  checkpoint::write_durably(folder / (name + ".html"), report::report_page(text));
+}
+
 }  // namespace
 
 RunReport describe_run(const RunContext& context, const MeasuredModel& measured,
@@ -153,8 +165,11 @@ RunReport describe_run(const RunContext& context, const MeasuredModel& measured,
   if (!context.comm.is_root()) return report;
   const model::ModelDescription& description = context.model.description;
   report.model = {formats::model_name(context.config.model.path),
-                  std::string(model::family_name(description.family)), description.layers,
-                  description.block_parameters()};
+                  std::string(model::family_name(description.family)),
+                  description.layers,
+                  description.block_parameters(),
+                  context.model.parameters(),
+                  context.model.folder.tensor_bytes()};
   report.output = describe_output(context, allocated);
   report.layers = describe_layers(context.model, allocated.plan);
   report.frontier = describe_frontier(context, measured.measurement);
@@ -204,6 +219,7 @@ void write_report(const RunContext& context, const MeasuredModel& measured,
     const std::string text = report::report_json(report);
     checkpoint::write_durably(json, text);
     checkpoint::write_durably(page, report::report_page(text));
+    keep_report(context, allocated.plan.bpw(), text);
     checkpoint::StateFileWriter(record, kKind, run).commit();
     context.log.line("report", page.string());
   });
