@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "kernels/api/matrix.hpp"
-#include "kernels/api/quant_option.hpp"
+#include "kernels/api/row_group.hpp"
 
 namespace shardquant::kernels {
 

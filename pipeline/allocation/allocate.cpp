@@ -180,7 +180,7 @@ std::string asked_budget(const Budget& budget) {
 }
 
 void require_reachable(const AllocationInput& input, const AllocationRequest& request,
-                       const solver::ChoiceProblem& problem, formats::Plan& plan) {
+                       const solver::ChoiceProblem& problem, records::Plan& plan) {
   const Reachable range = reachable(problem);
   if (problem.budget_bits < range.least_bits) {
     fail(ExitCode::config,
@@ -205,7 +205,7 @@ void require_sound(const solver::ChoiceProblem& problem, const solver::Solution&
 
 void fill_plan(const AllocationInput& input, const AllocationRequest& request,
                Allocation& allocation) {
-  formats::Plan& plan = allocation.plan;
+  records::Plan& plan = allocation.plan;
   solver::CompensatedSum sum;
   std::int64_t layer_bytes = 0;
   for (std::size_t l = 0; l < input.layers.size(); ++l) {
@@ -239,7 +239,7 @@ void fill_plan(const AllocationInput& input, const AllocationRequest& request,
 void solve_exactly(const AllocationInput& input, const AllocationRequest& request,
                    solver::Objective objective, Allocation& allocation) {
   const GroupedProblem grouped = make_problem(input, request, objective);
-  formats::Plan& plan = allocation.plan;
+  records::Plan& plan = allocation.plan;
   plan.budget_bits = grouped.problem.budget_bits;
   require_reachable(input, request, grouped.problem, plan);
 
@@ -300,7 +300,7 @@ solver::RuleProblem make_rule_problem(const AllocationInput& input,
 void apply_rule(const AllocationInput& input, const AllocationRequest& request,
                 Allocation& allocation) {
   const solver::RuleProblem problem = make_rule_problem(input, request);
-  formats::Plan& plan = allocation.plan;
+  records::Plan& plan = allocation.plan;
   const GroupedProblem grouped = make_problem(input, request, solver::Objective::sum);
   plan.budget_bits = grouped.problem.budget_bits;
   require_reachable(input, request, grouped.problem, plan);
@@ -358,15 +358,15 @@ Allocation allocate(const AllocationInput& input, const AllocationRequest& reque
   return allocation;
 }
 
-void add_recipes(const formats::Measurement& measurement, formats::Plan& plan) {
+void add_recipes(const records::Measurement& measurement, records::Plan& plan) {
   for (std::size_t l = 0; l < plan.layers.size(); ++l) {
-    for (const formats::MeasuredOption& option : measurement.layers[l].options) {
+    for (const records::MeasuredOption& option : measurement.layers[l].options) {
       if (option.desc == plan.layers[l].desc) plan.recipes[option.desc] = option.qparams;
     }
   }
 }
 
-void mark_choices(const Allocation& allocation, formats::Measurement& measurement) {
+void mark_choices(const Allocation& allocation, records::Measurement& measurement) {
   const std::vector<int>& first_stage =
       allocation.first_stage.empty() ? allocation.choices : allocation.first_stage;
   for (std::size_t l = 0; l < measurement.layers.size(); ++l) {
@@ -375,10 +375,10 @@ void mark_choices(const Allocation& allocation, formats::Measurement& measuremen
   }
 }
 
-void mark_choices(const Allocation& allocation, formats::Measurement2024& measurement) {
+void mark_choices(const Allocation& allocation, records::Measurement2024& measurement) {
   std::vector<int> strategy;
   std::size_t layer = 0;
-  for (const formats::ModuleMeasurement& module : measurement.modules) {
+  for (const records::ModuleMeasurement& module : measurement.modules) {
     strategy.push_back(module.options.empty() ? 0 : allocation.choices[layer++]);
   }
   measurement.strategy = std::move(strategy);

@@ -8,7 +8,7 @@
 #include "pipeline/allocation/budget.hpp"
 #include "pipeline/allocation/constraint.hpp"
 #include "pipeline/allocation/folder_size.hpp"
-#include "pipeline/formats/plan_file.hpp"
+#include "pipeline/records/plan_file.hpp"
 
 namespace shardquant::allocation {
 
@@ -25,7 +25,7 @@ struct AllocationRequest {
 /// One option per layer, and the proof that goes with it.
 struct Allocation {
   std::vector<int> choices;  ///< per layer of the input: index into its options
-  formats::Plan plan;  ///< everything but recipes, stored_bits, folder_bytes, measurement_hash
+  records::Plan plan;  ///< everything but recipes, stored_bits, folder_bytes, measurement_hash
   std::vector<int> first_stage;  ///< exl2-2023 only: the choices of its first stage
 };
 
@@ -39,13 +39,13 @@ const std::vector<std::string>& objective_names();
 Allocation allocate(const AllocationInput& input, const AllocationRequest& request);
 
 /// Adds the recipes of the plan's options, from the measurement it was made from.
-void add_recipes(const formats::Measurement& measurement, formats::Plan& plan);
+void add_recipes(const records::Measurement& measurement, records::Plan& plan);
 
 /// Marks the choices in a 2023 measurement as ExLlamaV2 does: best_option, and best_option_max,
 /// which is the first stage of exl2-2023 and the same choice for other objectives.
-void mark_choices(const Allocation& allocation, formats::Measurement& measurement);
+void mark_choices(const Allocation& allocation, records::Measurement& measurement);
 
 /// The choices as the strategy of a 2024 measurement, whose measured modules are the layers.
-void mark_choices(const Allocation& allocation, formats::Measurement2024& measurement);
+void mark_choices(const Allocation& allocation, records::Measurement2024& measurement);
 
 }  // namespace shardquant::allocation

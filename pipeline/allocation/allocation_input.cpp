@@ -11,16 +11,16 @@ std::int64_t AllocationInput::numel() const {
   return total;
 }
 
-AllocationInput allocation_input(const formats::Measurement& measurement, const std::string& name) {
+AllocationInput allocation_input(const records::Measurement& measurement, const std::string& name) {
   AllocationInput input;
   input.name = name;
   input.layers.reserve(measurement.layers.size());
-  for (const formats::LayerMeasurement& measured : measurement.layers) {
+  for (const records::LayerMeasurement& measured : measurement.layers) {
     AllocationLayer& layer = input.layers.emplace_back();
     layer.key = measured.key;
     layer.numel = measured.numel;
     layer.options.reserve(measured.options.size());
-    for (const formats::MeasuredOption& option : measured.options) {
+    for (const records::MeasuredOption& option : measured.options) {
       layer.options.push_back({option.desc, option.bits(), option.err, option.bpw,
                                static_cast<std::int64_t>(option.total_bits)});
     }
@@ -28,17 +28,17 @@ AllocationInput allocation_input(const formats::Measurement& measurement, const 
   return input;
 }
 
-AllocationInput allocation_input(const formats::Measurement2024& measurement,
+AllocationInput allocation_input(const records::Measurement2024& measurement,
                                  const std::vector<std::int64_t>& numel, const std::string& name) {
   AllocationInput input;
   input.name = name;
   for (std::size_t m = 0; m < measurement.modules.size(); ++m) {
-    const formats::ModuleMeasurement& module = measurement.modules[m];
+    const records::ModuleMeasurement& module = measurement.modules[m];
     if (module.options.empty()) continue;
     AllocationLayer& layer = input.layers.emplace_back();
     layer.key = module.key;
     layer.numel = numel[m];
-    for (const formats::ModuleOption& option : module.options) {
+    for (const records::ModuleOption& option : module.options) {
       const double weights = layer.numel == 0 ? 1.0 : static_cast<double>(layer.numel);
       layer.options.push_back({option.desc(), option.total_bits, 1.0 - option.accuracy,
                                static_cast<double>(option.total_bits) / weights,

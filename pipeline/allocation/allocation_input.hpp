@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/formats/measurement_file.hpp"
-#include "pipeline/formats/measurement_file_2024.hpp"
+#include "pipeline/records/measurement_file.hpp"
+#include "pipeline/records/measurement_file_2024.hpp"
 
 namespace shardquant::allocation {
 
@@ -35,11 +35,11 @@ struct AllocationInput {
 };
 
 /// The view of a 2023 measurement.
-AllocationInput allocation_input(const formats::Measurement& measurement, const std::string& name);
+AllocationInput allocation_input(const records::Measurement& measurement, const std::string& name);
 
 /// The view of a 2024 measurement: one layer per measured module, err = 1 - accuracy.
 /// @param numel  weights per module of the measurement; 0 where unknown
-AllocationInput allocation_input(const formats::Measurement2024& measurement,
+AllocationInput allocation_input(const records::Measurement2024& measurement,
                                  const std::vector<std::int64_t>& numel, const std::string& name);
 
 }  // namespace shardquant::allocation

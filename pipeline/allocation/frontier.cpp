@@ -8,7 +8,7 @@
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/json_text.hpp"
-#include "pipeline/formats/python_number.hpp"
+#include "pipeline/records/python_number.hpp"
 
 namespace shardquant::allocation {
 
@@ -25,8 +25,8 @@ constexpr double kMaxValues = 10'000;
 
 // Name and text of every figure of a point, in the order of the columns.
 std::vector<std::pair<std::string, std::string>> figures(const FrontierPoint& point) {
-  const formats::Plan& plan = point.plan;
-  const auto number = [](double value) { return formats::python_number(value); };
+  const records::Plan& plan = point.plan;
+  const auto number = [](double value) { return records::python_number(value); };
   const auto optional = [&](const std::optional<double>& value) {
     return value ? number(*value) : std::string();
   };

@@ -15,7 +15,7 @@ std::vector<double> parse_frontier(std::string_view text);
 /// What the best allocation of one budget comes to.
 struct FrontierPoint {
   double asked_bpw = 0.0;
-  formats::Plan plan;  ///< without recipes
+  records::Plan plan;  ///< without recipes
 };
 
 /// Allocates at every value; request.budget is not used. @throws Failure as allocate

@@ -9,9 +9,9 @@ namespace shardquant::allocation {
 
 namespace {
 
-using formats::ModuleMeasurement;
-using formats::ModuleOption;
-using formats::ProjectionRecipe;
+using records::ModuleMeasurement;
+using records::ModuleOption;
+using records::ProjectionRecipe;
 
 constexpr std::int64_t kStep = 32;
 constexpr std::int64_t kMaxDimension = 65536;
@@ -204,7 +204,7 @@ bool is_attention(const ModuleMeasurement& module) {
   return roles && has_narrow(*roles);
 }
 
-void add_remarks(const formats::Measurement2024& measurement, ModuleShapes& result) {
+void add_remarks(const records::Measurement2024& measurement, ModuleShapes& result) {
   std::int64_t without_invperm = 0;
   std::int64_t unknown = 0;
   std::string example;
@@ -243,7 +243,7 @@ std::int64_t ModuleShape::numel() const {
   return numel * experts;
 }
 
-ModuleShapes find_module_shapes(const formats::Measurement2024& measurement) {
+ModuleShapes find_module_shapes(const records::Measurement2024& measurement) {
   ModuleShapes result;
   const std::size_t modules = measurement.modules.size();
   result.shapes.resize(modules);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/formats/measurement_file_2024.hpp"
+#include "pipeline/records/measurement_file_2024.hpp"
 
 namespace shardquant::allocation {
 
@@ -13,7 +13,7 @@ namespace shardquant::allocation {
 /// (scale_max) + 32 (q_groups) + scale_bits * cols, and 32 * rows of q_invperm if `with_invperm`;
 /// nothing where the recipe does not cover the rows.
 /// Source: exl2-format.md sections 4 and 12.
-std::optional<std::int64_t> projection_bits(const formats::ProjectionRecipe& recipe,
+std::optional<std::int64_t> projection_bits(const records::ProjectionRecipe& recipe,
                                             std::int64_t rows, std::int64_t cols,
                                             bool with_invperm);
 
@@ -37,6 +37,6 @@ struct ModuleShapes {
 
 /// Finds the shapes: rows and columns are multiples of 32 up to 65536 in attention modules
 /// (q, k, v, o) and gated or plain MLP modules (gate, up, down; w1, w2, w3), up to 512 experts.
-ModuleShapes find_module_shapes(const formats::Measurement2024& measurement);
+ModuleShapes find_module_shapes(const records::Measurement2024& measurement);
 
 }  // namespace shardquant::allocation

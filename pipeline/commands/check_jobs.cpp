@@ -15,7 +15,7 @@
 #include "pipeline/commands/start_check.hpp"
 #include "pipeline/commands/tie_work_folder.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/stages/disk_plan.hpp"
+#include "pipeline/forecast/disk_plan.hpp"
 
 namespace shardquant::commands {
 
@@ -33,7 +33,7 @@ std::string call_text(const std::string& command, const RunArguments& arguments)
 
 // What is still to be written of so many bytes, where a folder holds some of them already.
 std::int64_t still_to_write(std::int64_t bytes, const std::filesystem::path& folder) {
-  return std::max<std::int64_t>(bytes - stages::bytes_in(folder), 0);
+  return std::max<std::int64_t>(bytes - forecast::bytes_in(folder), 0);
 }
 
 bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
@@ -72,8 +72,8 @@ std::vector<DiskNeed> disk_needs(const OpenedJobs& opened) {
     const checkpoint::WorkFolder work = work_folder_of(job.config);
     // `auto` keeps Hessians only where there is room for them.
     const bool keeps_hessians = job.config.quantize.hessians == "keep" && !work.borrows_hessians();
-    const stages::DiskPlan plan = stages::plan_disk(opened.model.description, opened.model.layout,
-                                                    job.config, keeps_hessians);
+    const forecast::DiskPlan plan = forecast::plan_disk(
+        opened.model.description, opened.model.layout, job.config, keeps_hessians);
     // With a measurement and Hessians of another job there is no forward pass.
     const bool runs_forward =
         !work.borrows_measurement() || job.config.quantize.hessians == "recompute";

@@ -8,15 +8,15 @@
 #include "pipeline/comm/communicator.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/commands/job.hpp"
+#include "pipeline/model/source_model.hpp"
 #include "pipeline/report/log.hpp"
-#include "pipeline/stages/source_model.hpp"
 
 namespace shardquant::commands {
 
 /// Jobs of one command whose inputs are opened, and of which nothing is created yet.
 struct OpenedJobs {
   std::span<const Job> jobs;
-  const stages::SourceModel& model;
+  const model::SourceModel& model;
   const kernels::Backend& backend;
   std::int64_t memory_needed = 0;  ///< bytes of a rank at most, in any of them
 };

@@ -9,11 +9,11 @@
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/commands/device_faults.hpp"
 #include "pipeline/commands/open_backend.hpp"
+#include "pipeline/evaluation/compare_models.hpp"
+#include "pipeline/evaluation/evaluate_documents.hpp"
+#include "pipeline/evaluation/evaluate_rows.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/model/compare_models.hpp"
-#include "pipeline/model/evaluate_documents.hpp"
-#include "pipeline/model/evaluate_rows.hpp"
-#include "pipeline/stages/source_model.hpp"
+#include "pipeline/model/source_model.hpp"
 
 namespace shardquant::commands {
 
@@ -24,8 +24,9 @@ formats::LinkPolicy links_of(const EvalArguments& arguments) {
 }
 
 // This rank's rows: whole batches, so that every batch is the same for any number of ranks.
-model::RowRange own_rows(const comm::Communicator& comm, std::int64_t rows, std::int64_t length) {
-  const std::int64_t batch = model::evaluation_batch_rows(length);
+evaluation::RowRange own_rows(const comm::Communicator& comm, std::int64_t rows,
+                              std::int64_t length) {
+  const std::int64_t batch = evaluation::evaluation_batch_rows(length);
   const std::int64_t batches = (rows + batch - 1) / batch;
   const std::int64_t first = std::min(rows, batches * comm.rank() / comm.size() * batch);
   const std::int64_t end = std::min(rows, batches * (comm.rank() + 1) / comm.size() * batch);
@@ -34,10 +35,10 @@ model::RowRange own_rows(const comm::Communicator& comm, std::int64_t rows, std:
 
 // Every document of the text as ids, BOS first where the tokenizer has one; cut at the length asked
 // for, or else where the model's positions end.
-model::Documents read_documents(const EvalArguments& arguments, std::int64_t positions) {
+evaluation::Documents read_documents(const EvalArguments& arguments, std::int64_t positions) {
   const std::int64_t most = arguments.length > 0 ? arguments.length : positions;
   const auto tokenizer = tokenizer::open_tokenizer(arguments.model_dir);
-  model::Documents documents;
+  evaluation::Documents documents;
   for (const auto& file : calibration::source_files(arguments.text)) {
     const calibration::DocumentRules rules{calibration::source_kind("auto", file),
                                            arguments.separator, "text"};
@@ -68,11 +69,11 @@ void print_result(const EvalArguments& arguments, double perplexity, std::int64_
 }
 
 // Every row of a token stream as a document.
-model::Documents read_rows(const EvalArguments& arguments, std::int64_t vocabulary) {
+evaluation::Documents read_rows(const EvalArguments& arguments, std::int64_t vocabulary) {
   const formats::TokenStream tokens(arguments.tokens);
   const std::int64_t rows = arguments.rows > 0 ? arguments.rows : tokens.rows_of(arguments.length);
   tokens.require_rows(std::max<std::int64_t>(rows, 1), arguments.length);
-  model::Documents documents(static_cast<std::size_t>(rows));
+  evaluation::Documents documents(static_cast<std::size_t>(rows));
   for (std::int64_t row = 0; row < rows; ++row) {
     auto& document = documents[static_cast<std::size_t>(row)];
     document.resize(static_cast<std::size_t>(arguments.length));
@@ -83,15 +84,15 @@ model::Documents read_rows(const EvalArguments& arguments, std::int64_t vocabula
 
 // What all ranks read, root first.
 struct Inputs {
-  std::unique_ptr<stages::SourceModel> model, plain;
-  model::Documents documents;
+  std::unique_ptr<model::SourceModel> model, plain;
+  evaluation::Documents documents;
 
   void open(const EvalArguments& arguments) {
     if (model) return;
-    model = std::make_unique<stages::SourceModel>(arguments.model_dir, links_of(arguments));
+    model = std::make_unique<model::SourceModel>(arguments.model_dir, links_of(arguments));
     const model::ModelDescription& description = model->description;
     if (!arguments.against.empty()) {
-      plain = std::make_unique<stages::SourceModel>(arguments.against, links_of(arguments));
+      plain = std::make_unique<model::SourceModel>(arguments.against, links_of(arguments));
     }
     documents = arguments.text.empty()
                     ? read_rows(arguments, description.vocab_size)
@@ -100,28 +101,28 @@ struct Inputs {
 };
 
 // Batches are dealt out in turn: they are sorted by length, so every rank gets some of all.
-std::vector<model::DocumentBatch> own_batches(const comm::Communicator& comm,
-                                              const model::Documents& documents) {
-  const std::vector<model::DocumentBatch> all = model::batch_documents(documents);
-  std::vector<model::DocumentBatch> own;
+std::vector<evaluation::DocumentBatch> own_batches(const comm::Communicator& comm,
+                                                   const evaluation::Documents& documents) {
+  const std::vector<evaluation::DocumentBatch> all = evaluation::batch_documents(documents);
+  std::vector<evaluation::DocumentBatch> own;
   for (std::int64_t i = comm.rank(); i < std::ssize(all); i += comm.size()) {
     own.push_back(all[static_cast<std::size_t>(i)]);
   }
   return own;
 }
 
-void print_losses(const EvalArguments& arguments, std::vector<model::DocumentLoss> all) {
+void print_losses(const EvalArguments& arguments, std::vector<evaluation::DocumentLoss> all) {
   std::sort(all.begin(), all.end(),
             [](const auto& a, const auto& b) { return a.document < b.document; });
-  std::vector<model::RowLoss> losses;
-  for (const model::DocumentLoss& one : all) losses.push_back(one.loss);
-  print_result(arguments, model::perplexity(losses), std::ssize(losses), "documents");
+  std::vector<evaluation::RowLoss> losses;
+  for (const evaluation::DocumentLoss& one : all) losses.push_back(one.loss);
+  print_result(arguments, evaluation::perplexity(losses), std::ssize(losses), "documents");
 }
 
-void print_comparison(const EvalArguments& arguments, std::vector<model::TokenComparison> tokens,
-                      std::int64_t documents) {
+void print_comparison(const EvalArguments& arguments,
+                      std::vector<evaluation::TokenComparison> tokens, std::int64_t documents) {
   if (tokens.empty()) fail(ExitCode::bad_data, "no token is predicted: every document has one");
-  const model::Comparison all = model::summarize(std::move(tokens));
+  const evaluation::Comparison all = evaluation::summarize(std::move(tokens));
   const auto count = static_cast<long long>(documents);
   if (arguments.json) {
     std::printf(
@@ -147,20 +148,20 @@ void evaluate_documents(comm::Communicator& comm, const EvalArguments& arguments
   std::string reason;
   const auto backend =
       open_backend(comm, kernels::DeviceKind::automatic, arguments.threads, reason);
-  std::vector<model::DocumentLoss> losses;
-  std::vector<model::TokenComparison> comparisons;
+  std::vector<evaluation::DocumentLoss> losses;
+  std::vector<evaluation::TokenComparison> comparisons;
   comm::on_all(comm, [&] {
-    const stages::SourceModel& model = *inputs.model;
+    const model::SourceModel& model = *inputs.model;
     const auto batches = own_batches(comm, inputs.documents);
     const model::FolderWeights source(model.layout, model.tensors);
     with_device_faults(comm.rank(), [&] {
       if (!inputs.plain) {
-        losses = model::evaluate_documents(*backend, model.description, model.layout, source,
-                                           inputs.documents, batches);
+        losses = evaluation::evaluate_documents(*backend, model.description, model.layout, source,
+                                                inputs.documents, batches);
         return;
       }
       const model::FolderWeights plain(inputs.plain->layout, inputs.plain->tensors);
-      comparisons = model::compare_models(
+      comparisons = evaluation::compare_models(
           *backend, {inputs.plain->description, inputs.plain->layout, plain},
           {model.description, model.layout, source}, inputs.documents, batches);
     });
@@ -183,12 +184,12 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
     evaluate_documents(comm, arguments);
     return;
   }
-  std::unique_ptr<stages::SourceModel> model;
+  std::unique_ptr<model::SourceModel> model;
   std::optional<formats::TokenStream> tokens;
   std::int64_t rows = arguments.rows;
   const auto open = [&] {
     if (model) return;
-    model = std::make_unique<stages::SourceModel>(arguments.model_dir, links_of(arguments));
+    model = std::make_unique<model::SourceModel>(arguments.model_dir, links_of(arguments));
     tokens.emplace(arguments.tokens);
     if (rows == 0) rows = tokens->rows_of(arguments.length);
     tokens->require_rows(std::max<std::int64_t>(rows, 1), arguments.length);
@@ -199,19 +200,19 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
   std::string reason;
   const auto backend =
       open_backend(comm, kernels::DeviceKind::automatic, arguments.threads, reason);
-  std::vector<model::RowLoss> mine;
+  std::vector<evaluation::RowLoss> mine;
   comm::on_all(comm, [&] {
-    const model::RowRange range = own_rows(comm, rows, arguments.length);
+    const evaluation::RowRange range = own_rows(comm, rows, arguments.length);
     if (range.count == 0) return;
     const model::FolderWeights source(model->layout, model->tensors);
     with_device_faults(comm.rank(), [&] {
-      mine =
-          model::evaluate_rows(*backend, model->description, model->layout, source, *tokens, range);
+      mine = evaluation::evaluate_rows(*backend, model->description, model->layout, source, *tokens,
+                                       range);
     });
   });
-  const std::vector<model::RowLoss> all = comm::gather_values(comm, mine);
+  const std::vector<evaluation::RowLoss> all = comm::gather_values(comm, mine);
   if (!comm.is_root()) return;
-  print_result(arguments, model::perplexity(all), rows,
+  print_result(arguments, evaluation::perplexity(all), rows,
                fmt::format("rows of {}", arguments.length));
 }
 

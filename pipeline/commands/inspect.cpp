@@ -12,16 +12,16 @@
 #include "pipeline/checkpoint/state_file_summary.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/exl2_reader.hpp"
 #include "pipeline/formats/file_handle.hpp"
 #include "pipeline/formats/hub_cache.hpp"
 #include "pipeline/formats/json_text.hpp"
-#include "pipeline/formats/measurement_file_2024.hpp"
-#include "pipeline/formats/measurement_json.hpp"
-#include "pipeline/formats/plan_file.hpp"
+#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
+#include "pipeline/model/source_model.hpp"
+#include "pipeline/records/measurement_file_2024.hpp"
+#include "pipeline/records/measurement_json.hpp"
+#include "pipeline/records/plan_file.hpp"
 #include "pipeline/report/log.hpp"
 #include "pipeline/report/memory.hpp"
-#include "pipeline/stages/source_model.hpp"
 
 namespace shardquant::commands {
 
@@ -32,7 +32,7 @@ void print_row(const char* name, const std::string& value) {
 }
 
 void inspect_model(const InspectArguments& arguments) {
-  const stages::SourceModel model(arguments.path, formats::link_policy(arguments.follow_symlinks));
+  const model::SourceModel model(arguments.path, formats::link_policy(arguments.follow_symlinks));
   const model::ModelDescription& description = model.description;
   const bool quantized = description.storage == model::Storage::exl2;
   print_row("architecture", description.architecture);
@@ -53,11 +53,11 @@ void inspect_model(const InspectArguments& arguments) {
     if (!model.tensors.is_exl2(i)) continue;
     const model::LinearLayer& layer = model.layer(i);
     std::map<int, std::int64_t, std::greater<>> rows;
-    const auto groups = formats::read_exl2_groups(model.folder, layer.key, layer.inputs);
+    const auto groups = exl2::read_exl2_groups(model.folder, layer.key, layer.inputs);
     for (const kernels::RowGroup& group : groups) rows[group.bits] += group.rows;
     std::string text;
     for (const auto& [bits, count] : rows) text += fmt::format("{}b:{} ", bits, count);
-    const auto bits = kernels::stored_bits(groups, formats::exl2_padded_outputs(layer.outputs));
+    const auto bits = exl2::stored_bits(groups, exl2::exl2_padded_outputs(layer.outputs));
     std::printf("%-44s %8.4f  %s\n", layer.key.c_str(),
                 static_cast<double>(bits) / static_cast<double>(layer.parameters()), text.c_str());
   }
@@ -78,16 +78,16 @@ void print_layers(const allocation::AllocationInput& input) {
 }
 
 void inspect_measurement(const std::string& path) {
-  const formats::AnyMeasurement measurement = formats::parse_measurement(
-      formats::read_text_file(path, formats::kMaxMeasurementBytes), path);
-  if (const auto* of_2023 = std::get_if<formats::Measurement>(&measurement)) {
+  const records::AnyMeasurement measurement = records::parse_measurement(
+      formats::read_text_file(path, records::kMaxMeasurementBytes), path);
+  if (const auto* of_2023 = std::get_if<records::Measurement>(&measurement)) {
     print_row("measurement", "2023 schema");
     print_row("layers", std::to_string(of_2023->layers.size()));
     print_row("base perplexity", fmt::format("{:.6g}", of_2023->base_perplexity));
     print_layers(allocation::allocation_input(*of_2023, path));
     return;
   }
-  const auto& of_2024 = std::get<formats::Measurement2024>(measurement);
+  const auto& of_2024 = std::get<records::Measurement2024>(measurement);
   const allocation::ModuleShapes shapes = allocation::find_module_shapes(of_2024);
   std::vector<std::int64_t> weights;
   for (const auto& shape : shapes.shapes) weights.push_back(shape ? shape->numel() : 0);
@@ -123,14 +123,14 @@ bool is_hdf5(const std::string& path) {
 }
 
 void inspect_plan(const std::filesystem::path& path) {
-  const formats::Plan plan = formats::read_plan(path);
+  const records::Plan plan = records::read_plan(path);
   print_row("plan, objective",
             fmt::format("{} = {:.9g} ({})", plan.objective, plan.objective_value, plan.status));
   if (plan.lower_bound) print_row("lower bound", fmt::format("{:.9g}", *plan.lower_bound));
   print_row("bits per weight", fmt::format("{:.6f}", plan.bpw()));
   print_row("bits of budget", fmt::format("{} of {}", plan.total_bits, plan.budget_bits));
   std::printf("\n%-44s %-32s %10s\n", "layer", "option", "err");
-  for (const formats::PlannedLayer& layer : plan.layers) {
+  for (const records::PlannedLayer& layer : plan.layers) {
     std::printf("%-44s %-32s %10.6f\n", report::printable(layer.key).c_str(),
                 report::printable(layer.desc).c_str(), layer.err);
   }

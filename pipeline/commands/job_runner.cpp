@@ -17,9 +17,10 @@
 #include "pipeline/commands/tie_work_folder.hpp"
 #include "pipeline/control/time_limit.hpp"
 #include "pipeline/control/watchdog.hpp"
+#include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/faults/fault_point.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/report/memory.hpp"
-#include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/hash_model.hpp"
 #include "pipeline/stages/run_pipeline.hpp"
@@ -29,12 +30,12 @@ namespace shardquant::commands {
 namespace {
 
 // Root looks at the inputs first; the others only meet what it found to be right.
-std::unique_ptr<stages::SourceModel> open_model(comm::Communicator& comm,
-                                                const config::RunConfig& config) {
-  std::unique_ptr<stages::SourceModel> model;
+std::unique_ptr<model::SourceModel> open_model(comm::Communicator& comm,
+                                               const config::RunConfig& config) {
+  std::unique_ptr<model::SourceModel> model;
   const auto open = [&config] {
     const bool follows = config.model.links == "follow";
-    return std::make_unique<stages::SourceModel>(config.model.path, formats::link_policy(follows));
+    return std::make_unique<model::SourceModel>(config.model.path, formats::link_policy(follows));
   };
   comm::on_root(comm, [&] { model = open(); });
   comm::on_all(comm, [&] {
@@ -50,7 +51,7 @@ formats::TokenStream open_tokens(const config::RunConfig& config) {
   return tokens;
 }
 
-stages::Slices slices_of(const config::RunConfig& config) {
+waves::Slices slices_of(const config::RunConfig& config) {
   return {config.calibration.rows, config.calibration.slice_rows, config.calibration.length};
 }
 
@@ -89,17 +90,17 @@ config::RunConfig with_token_file(comm::Communicator& comm, const config::RunCon
   return config;
 }
 
-stages::MemoryPlan memory_of(const config::RunConfig& config, const stages::SourceModel& model,
-                             int ranks) {
-  stages::MemoryPlan plan = stages::plan_memory(model.description, model.layout, slices_of(config),
-                                                ranks, static_cast<int>(config.device.threads),
-                                                config.measure.err_norm == "row_mean",
-                                                stages::most_evaluation_rows(config));
+forecast::MemoryPlan memory_of(const config::RunConfig& config, const model::SourceModel& model,
+                               int ranks) {
+  forecast::MemoryPlan plan =
+      forecast::plan_memory(model.description, model.layout, slices_of(config), ranks,
+                            static_cast<int>(config.device.threads),
+                            config.measure.err_norm == "row_mean", config.most_evaluation_rows());
   if (kernels::cuda_module_is_loaded()) plan.add_cuda_libraries();
   return plan;
 }
 
-void report_end(const stages::RunContext& context) {
+void report_end(const waves::RunContext& context) {
   const std::int64_t peak = context.comm.max(report::peak_resident_bytes());
   context.log.line("end",
                    fmt::format("peak memory of a rank {}, {} in all", report::bytes_text(peak),
@@ -156,7 +157,7 @@ void record_end(report::EventLog& events, ExitCode code) {
   }
 }
 
-void report_restart(const stages::RunContext& context) {
+void report_restart(const waves::RunContext& context) {
   if (context.events.restart() == 0) return;
   const char* job = std::getenv("SLURM_JOB_ID");
   context.log.line("start", fmt::format("=== restart {}{} ===", context.events.restart(),
@@ -184,18 +185,18 @@ JobRunner::JobRunner(comm::Communicator& launched, const RunArguments& arguments
   });
   backend_ =
       open_backend(comm_, device_kind(first.device.kind), first.device.threads, backend_reason_);
-  stages::MemoryPlan memory;  // of the job that takes most
+  forecast::MemoryPlan memory;  // of the job that takes most
   for (const Job& job : jobs) {
-    const stages::MemoryPlan plan = memory_of(job.config, *model_, comm_.size());
+    const forecast::MemoryPlan plan = memory_of(job.config, *model_, comm_.size());
     if (plan.bytes() > memory.bytes()) memory = plan;
   }
   check_jobs(comm_, arguments_, {jobs, *model_, *backend_, memory.bytes()}, log_);
-  device_link_ = stages::open_device_link(comm_, *backend_, no_link_);
+  device_link_ = waves::open_device_link(comm_, *backend_, no_link_);
   report_start(memory);
   faults::reach(faults::Point::inputs_opened);
 }
 
-void JobRunner::report_start(const stages::MemoryPlan& memory) {
+void JobRunner::report_start(const forecast::MemoryPlan& memory) {
   const model::ModelDescription& model = model_->description;
   log_.line("start", fmt::format("{} {}: {} blocks, hidden {}, ffn {}, {} weights in them",
                                  model::family_name(model.family), model_->folder.path().string(),
@@ -243,22 +244,22 @@ void JobRunner::run(const Job& job) {
       events.emplace();
     }
   });
-  const stages::RunContext context{comm_,
-                                   *backend_,
-                                   config,
-                                   *model_,
-                                   *tokens,
-                                   work,
-                                   log_,
-                                   *events,
-                                   *control_,
-                                   begun,
-                                   std::move(fingerprints.run),
-                                   std::move(fingerprints.hessians),
-                                   slices_of(config),
-                                   quantizer_settings(config.quantizer),
-                                   kernels::exl2_2023_options(),
-                                   device_link_.get()};
+  const waves::RunContext context{comm_,
+                                  *backend_,
+                                  config,
+                                  *model_,
+                                  *tokens,
+                                  work,
+                                  log_,
+                                  *events,
+                                  *control_,
+                                  begun,
+                                  std::move(fingerprints.run),
+                                  std::move(fingerprints.hessians),
+                                  slices_of(config),
+                                  quantizer_settings(config.quantizer),
+                                  exl2::exl2_2023_options(),
+                                  device_link_.get()};
   report_restart(context);
   context.events.write("run_start", "start",
                        {{"ranks", comm_.size()},

@@ -11,10 +11,10 @@
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/commands/job.hpp"
 #include "pipeline/control/run_control.hpp"
+#include "pipeline/forecast/memory_plan.hpp"
+#include "pipeline/model/source_model.hpp"
 #include "pipeline/report/log.hpp"
-#include "pipeline/stages/device_link.hpp"
-#include "pipeline/stages/memory_plan.hpp"
-#include "pipeline/stages/source_model.hpp"
+#include "pipeline/waves/device_link.hpp"
 
 namespace shardquant::commands {
 
@@ -34,7 +34,7 @@ class JobRunner {
   report::Log& log() { return log_; }
 
  private:
-  void report_start(const stages::MemoryPlan& memory);
+  void report_start(const forecast::MemoryPlan& memory);
   const std::vector<std::string>& file_hashes();
 
   const RunArguments& arguments_;
@@ -43,10 +43,10 @@ class JobRunner {
   comm::ObservedCommunicator comm_;
   report::Log log_;
   std::optional<control::RunControl> control_;
-  std::unique_ptr<stages::SourceModel> model_;
+  std::unique_ptr<model::SourceModel> model_;
   std::unique_ptr<kernels::Backend> backend_;
   std::string backend_reason_;
-  std::unique_ptr<stages::DeviceLink> device_link_;
+  std::unique_ptr<waves::DeviceLink> device_link_;
   std::string no_link_;                                  ///< why there is none
   std::optional<std::vector<std::string>> file_hashes_;  ///< of the model; on root
 };

@@ -7,6 +7,7 @@
 #include "pipeline/commands/print_plan.hpp"
 #include "pipeline/config/sweep.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace shardquant::commands {
 
@@ -58,11 +59,11 @@ std::int64_t bytes_of_weight(const model::ModelDescription& description) {
   return description.torch_dtype == "float32" ? 4 : 2;
 }
 
-void refuse_what_does_not_fit(const std::vector<stages::JobPlan>& plans) {
-  for (const stages::JobPlan& plan : plans) {
+void refuse_what_does_not_fit(const std::vector<forecast::JobPlan>& plans) {
+  for (const forecast::JobPlan& plan : plans) {
     if (plan.complaints.empty()) return;
   }
-  const stages::JobPlan& last = plans.back();
+  const forecast::JobPlan& last = plans.back();
   fail(ExitCode::config, "the job does not fit: {} rank(s): {}", last.ranks,
        last.complaints.front());
 }
@@ -78,15 +79,15 @@ void plan_job(const PlanArguments& arguments) {
   const model::ModelDescription description = read_description(arguments, job);
   const model::ModelLayout layout = model::lay_out_model(description);
   model::require_quantizable(description, layout);
-  const stages::JobPlanInput input{description,
-                                   layout,
-                                   job,
-                                   profile,
-                                   kernels::exl2_2023_options(),
-                                   bytes_of_weight(description),
-                                   job.quantize.hessians != "recompute"};
-  std::vector<stages::JobPlan> plans;
-  for (const int ranks : arguments.ranks) plans.push_back(stages::plan_job(input, ranks));
+  const forecast::JobPlanInput input{description,
+                                     layout,
+                                     job,
+                                     profile,
+                                     exl2::exl2_2023_options(),
+                                     bytes_of_weight(description),
+                                     job.quantize.hessians != "recompute"};
+  std::vector<forecast::JobPlan> plans;
+  for (const int ranks : arguments.ranks) plans.push_back(forecast::plan_job(input, ranks));
 
   if (arguments.sbatch) {
     refuse_what_does_not_fit({plans.front()});
@@ -98,7 +99,7 @@ void plan_job(const PlanArguments& arguments) {
     std::fputs(plan_json(input, plans).c_str(), stdout);
   } else {
     std::fputs(plan_heading(input).c_str(), stdout);
-    for (const stages::JobPlan& plan : plans) {
+    for (const forecast::JobPlan& plan : plans) {
       std::fputs(plan_text(plan, profile).c_str(), stdout);
     }
   }

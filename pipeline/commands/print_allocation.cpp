@@ -39,7 +39,7 @@ double per_weight(std::int64_t bits, std::int64_t weights) {
   return static_cast<double>(bits) / (weights == 0 ? 1.0 : static_cast<double>(weights));
 }
 
-Grid make_grid(const allocation::AllocationInput& input, const formats::Plan& plan) {
+Grid make_grid(const allocation::AllocationInput& input, const records::Plan& plan) {
   Grid grid;
   for (std::size_t l = 0; l < input.layers.size(); ++l) {
     const allocation::AllocationLayer& layer = input.layers[l];
@@ -107,10 +107,10 @@ std::string scale_text(std::int64_t first, std::int64_t last) {
   return text;
 }
 
-std::string option_counts(const formats::Plan& plan) {
+std::string option_counts(const records::Plan& plan) {
   std::map<std::string, std::int64_t> counts;
   std::vector<std::string> order;
-  for (const formats::PlannedLayer& layer : plan.layers) {
+  for (const records::PlannedLayer& layer : plan.layers) {
     if (counts[layer.desc]++ == 0) order.push_back(layer.desc);
   }
   std::stable_sort(order.begin(), order.end(), [&](const std::string& a, const std::string& b) {
@@ -125,7 +125,7 @@ std::string option_counts(const formats::Plan& plan) {
 
 }  // namespace
 
-std::string plan_summary(const formats::Plan& plan) {
+std::string plan_summary(const records::Plan& plan) {
   std::string text;
   const auto row = [&text](std::string_view name, const std::string& value) {
     text += fmt::format("{:<18} {}\n", name, value);
@@ -148,7 +148,7 @@ std::string plan_summary(const formats::Plan& plan) {
   return text;
 }
 
-std::string plan_heat_map(const allocation::AllocationInput& input, const formats::Plan& plan) {
+std::string plan_heat_map(const allocation::AllocationInput& input, const records::Plan& plan) {
   const Grid grid = make_grid(input, plan);
   std::string text = fmt::format("bits per weight from {:.3g} ({}) to {:.3g} ({}), by block\n",
                                  grid.least, kShades.front(), grid.most, kShades.back());

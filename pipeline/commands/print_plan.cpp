@@ -23,7 +23,7 @@ double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-std::string stage_row(const stages::StagePlan& stage) {
+std::string stage_row(const forecast::StagePlan& stage) {
   const bool computes = stage.compute_s > 0.0;
   return fmt::format(
       "  {:<10}{:>12}{:>9}{:>12}{:>12}{:>12}{:>12}{:>12}\n", stage.name,
@@ -32,7 +32,7 @@ std::string stage_row(const stages::StagePlan& stage) {
       bytes_text(stage.write_bytes), bytes_text(stage.network_bytes));
 }
 
-std::string memory_line(const stages::JobPlan& plan) {
+std::string memory_line(const forecast::JobPlan& plan) {
   std::string line = fmt::format("  memory of a rank at most: host {} of {}",
                                  bytes_text(plan.host_bytes), bytes_text(plan.host_limit));
   if (plan.device_limit > 0) {
@@ -42,16 +42,16 @@ std::string memory_line(const stages::JobPlan& plan) {
   return line + '\n';
 }
 
-std::string items_json(const stages::JobPlanInput& input,
-                       const std::vector<stages::PlannedItem>& items) {
+std::string items_json(const forecast::JobPlanInput& input,
+                       const std::vector<forecast::PlannedItem>& items) {
   std::string text;
-  for (const stages::PlannedItem& item : items) {
+  for (const forecast::PlannedItem& item : items) {
     const auto& layer = input.layout.linear_layers[static_cast<std::size_t>(item.layer)];
     text += fmt::format(
         "{}{{\"layer\": {}, \"rank\": {}, \"options\": \"{}\", \"cost\": {:.17g}, "
         "\"seconds\": {:.6g}}}",
         text.empty() ? "" : ", ", formats::json_quote(layer.key), item.rank,
-        stages::options_text(item.options), item.cost, item.seconds);
+        waves::options_text(item.options), item.cost, item.seconds);
   }
   return '[' + text + ']';
 }
@@ -64,9 +64,9 @@ std::string texts_json(const std::vector<std::string>& texts) {
   return '[' + list + ']';
 }
 
-std::string stages_json(const stages::JobPlan& plan) {
+std::string stages_json(const forecast::JobPlan& plan) {
   std::string text;
-  for (const stages::StagePlan& stage : plan.stages) {
+  for (const forecast::StagePlan& stage : plan.stages) {
     text += fmt::format(
         "{}{{\"stage\": \"{}\", \"mean_busy_s\": {:.6g}, \"balance\": {:.6f}, \"compute_s\": "
         "{:.6g}, \"moving_s\": {:.6g}, \"seconds\": {:.6g}, \"repeated_s\": {:.6g}, "
@@ -80,7 +80,7 @@ std::string stages_json(const stages::JobPlan& plan) {
 
 }  // namespace
 
-std::string plan_heading(const stages::JobPlanInput& input) {
+std::string plan_heading(const forecast::JobPlanInput& input) {
   const model::ModelDescription& model = input.description;
   const config::RunConfig& job = input.config;
   return fmt::format(
@@ -96,12 +96,12 @@ std::string plan_heading(const stages::JobPlanInput& input) {
       input.keep_hessians ? "kept" : "computed again");
 }
 
-std::string plan_text(const stages::JobPlan& plan, const config::MachineProfile& profile) {
+std::string plan_text(const forecast::JobPlan& plan, const config::MachineProfile& profile) {
   std::string text = fmt::format(
       "\n{} rank(s) on {} node(s): {}\n  {:<10}{:>12}{:>9}{:>12}{:>12}{:>12}{:>12}{:>12}\n",
       plan.ranks, plan.nodes(profile), clock_text(plan.seconds()), "stage", "work/rank", "balance",
       "moving", "time", "read", "written", "network");
-  for (const stages::StagePlan& stage : plan.stages) text += stage_row(stage);
+  for (const forecast::StagePlan& stage : plan.stages) text += stage_row(stage);
   text += memory_line(plan);
   for (const auto& term : plan.memory.terms) {
     text += fmt::format("    {:<42}{:>12}{}\n", term.what, bytes_text(term.bytes),
@@ -115,10 +115,10 @@ std::string plan_text(const stages::JobPlan& plan, const config::MachineProfile&
   return text;
 }
 
-std::string plan_json(const stages::JobPlanInput& input,
-                      const std::vector<stages::JobPlan>& plans) {
+std::string plan_json(const forecast::JobPlanInput& input,
+                      const std::vector<forecast::JobPlan>& plans) {
   std::string text;
-  for (const stages::JobPlan& plan : plans) {
+  for (const forecast::JobPlan& plan : plans) {
     text += fmt::format(
         "{}  {{\"ranks\": {}, \"nodes\": {}, \"seconds\": {:.6g}, \"stages\": {}, "
         "\"host_bytes\": {}, \"host_limit\": {}, \"device_bytes\": {}, \"device_limit\": {}, "
@@ -135,7 +135,7 @@ std::string plan_json(const stages::JobPlanInput& input,
                      formats::json_quote(input.profile.name), text);
 }
 
-std::string plan_sbatch(const stages::JobPlan& plan, const config::MachineProfile& profile,
+std::string plan_sbatch(const forecast::JobPlan& plan, const config::MachineProfile& profile,
                         std::int64_t threads, const std::string& job) {
   const auto per_node = std::min<std::int64_t>(plan.ranks, profile.ranks_per_node);
   // The bound is one already; a tenth more for what the system counts to a job beside it.

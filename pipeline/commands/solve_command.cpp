@@ -11,24 +11,24 @@
 #include "pipeline/allocation/module_shapes.hpp"
 #include "pipeline/commands/print_allocation.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/forecast/output_size.hpp"
 #include "pipeline/formats/file_handle.hpp"
 #include "pipeline/report/log.hpp"
-#include "pipeline/stages/output_size.hpp"
 
 namespace shardquant::commands {
 
 namespace {
 
 using allocation::Constraint;
-using formats::Measurement;
-using formats::Measurement2024;
 using formats::Overwrite;
+using records::Measurement;
+using records::Measurement2024;
 
 constexpr std::int64_t kMaxMeasurementBytes = std::int64_t{1} << 30;
 
 // A measurement of either schema and what the allocation needs of it.
 struct Input {
-  formats::AnyMeasurement measurement;
+  records::AnyMeasurement measurement;
   allocation::AllocationInput view;
   std::string hash;
 
@@ -41,7 +41,7 @@ void warn(const std::string& text) {
 
 Input read_input(const std::string& file) {
   const std::string text = formats::read_text_file(file, kMaxMeasurementBytes);
-  Input input{formats::parse_measurement(text, file), {}, formats::content_hash(text)};
+  Input input{records::parse_measurement(text, file), {}, records::content_hash(text)};
   if (const Measurement* measurement = input.of_2023()) {
     input.view = allocation::allocation_input(*measurement, file);
     return input;
@@ -91,16 +91,16 @@ Overwrite overwrite(const SolveArguments& arguments) {
 void write_results(const SolveArguments& arguments, Input& input,
                    const allocation::Allocation& allocation) {
   if (!arguments.out.empty()) {
-    formats::write_plan(arguments.out, allocation.plan, overwrite(arguments));
+    records::write_plan(arguments.out, allocation.plan, overwrite(arguments));
   }
   if (arguments.measurement_out.empty()) return;
   if (auto* measurement = std::get_if<Measurement>(&input.measurement)) {
     allocation::mark_choices(allocation, *measurement);
-    formats::write_measurement_2023(arguments.measurement_out, *measurement, overwrite(arguments));
+    records::write_measurement_2023(arguments.measurement_out, *measurement, overwrite(arguments));
   } else {
     auto& modules = std::get<Measurement2024>(input.measurement);
     allocation::mark_choices(allocation, modules);
-    formats::write_measurement_2024(arguments.measurement_out, modules, overwrite(arguments));
+    records::write_measurement_2024(arguments.measurement_out, modules, overwrite(arguments));
   }
 }
 
@@ -125,13 +125,14 @@ void solve_frontier(const SolveArguments& arguments, const Input& input,
 }
 
 // Sizes on disk are known where the source model is.
-std::optional<stages::OutputSize> open_model(const SolveArguments& arguments, const Input& input) {
+std::optional<forecast::OutputSize> open_model(const SolveArguments& arguments,
+                                               const Input& input) {
   if (arguments.model.empty()) return std::nullopt;
   if (input.of_2023() == nullptr) {
     fail(ExitCode::config, "--model: sizes on disk are known for measurements of the 2023 schema");
   }
-  return stages::OutputSize(arguments.model, arguments.head_bits, arguments.shard_mib,
-                            formats::link_policy(arguments.follow_symlinks));
+  return forecast::OutputSize(arguments.model, arguments.head_bits, arguments.shard_mib,
+                              formats::link_policy(arguments.follow_symlinks));
 }
 
 void add_options(CLI::App& command, SolveArguments& arguments) {
@@ -196,7 +197,7 @@ void solve(const SolveArguments& arguments) {
     request.folder = &folder;
   }
   allocation::Allocation allocation = allocation::allocate(input.view, request);
-  formats::Plan& plan = allocation.plan;
+  records::Plan& plan = allocation.plan;
   plan.measurement_hash = input.hash;
   if (const Measurement* measurement = input.of_2023()) {
     allocation::add_recipes(*measurement, plan);

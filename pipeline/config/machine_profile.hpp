@@ -16,7 +16,7 @@ struct MachineProfile {
   double host_gib = 0.0;      ///< of a node
   double device_gib = 0.0;    ///< of a rank's device; 0: it computes in host memory
   bool per_thread = false;    ///< the rates are those of one host thread, else of a rank
-  double forward_gflops = 0;  ///< 1e9 operations per second of what stages::WorkAmount counts
+  double forward_gflops = 0;  ///< 1e9 operations per second of what waves::WorkAmount counts
   double hessian_gflops = 0;
   double factor_gflops = 0;
   double update_gflops = 0;

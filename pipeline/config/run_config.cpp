@@ -53,4 +53,9 @@ std::string resolved_text(const RunConfig& config) {
   return text;
 }
 
+std::int64_t RunConfig::most_evaluation_rows() const {
+  if (evaluation.rows == 0) return 0;
+  return calibration.validation_rows > 0 ? calibration.validation_rows : evaluation.rows;
+}
+
 }  // namespace shardquant::config

@@ -93,6 +93,9 @@ struct RunConfig {
     std::string kind = "auto";  ///< auto, cpu, cuda
     std::int64_t threads = 1;
   } device;
+
+  /// How many rows the evaluation takes at most.
+  std::int64_t most_evaluation_rows() const;
 };
 
 /// Reads and checks a job file and the overrides ("allocate.bpw=3.5") given on the command line.

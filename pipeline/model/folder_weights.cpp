@@ -1,7 +1,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "pipeline/formats/exl2_reader.hpp"
+#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
 #include "pipeline/model/stored_weight.hpp"
 #include "pipeline/model/weight_source.hpp"
 
@@ -21,10 +21,10 @@ kernels::Matrix FolderWeights::weight(kernels::Backend& backend, std::int64_t la
   const LinearLayer& shape = layer_at(layer);
   const formats::SafetensorsFolder& folder = tensors_->folder();
   if (tensors_->is_exl2(layer)) {
-    const formats::Exl2Layer stored =
-        formats::read_exl2_layer(folder, shape.key, shape.inputs, shape.outputs, shape.has_bias);
+    const exl2::Exl2Layer stored =
+        exl2::read_exl2_layer(folder, shape.key, shape.inputs, shape.outputs, shape.has_bias);
     std::vector<std::uint16_t> halves(static_cast<std::size_t>(shape.parameters()));
-    formats::decode_outputs(stored, 0, shape.outputs, halves);
+    exl2::decode_outputs(stored, 0, shape.outputs, halves);
     return backend.load_weight({reinterpret_cast<const std::byte*>(halves.data()),
                                 kernels::ElementType::f16, shape.outputs, shape.inputs});
   }

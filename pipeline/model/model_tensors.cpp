@@ -7,8 +7,8 @@
 
 #include "kernels/api/half_types.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/exl2_reader.hpp"
 #include "pipeline/formats/json_text.hpp"
+#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
 
 namespace shardquant::model {
 
@@ -154,7 +154,7 @@ ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayou
     check.expect(plain_.back(), tensor.shape);
   }
   for (const LinearLayer& layer : layout.linear_layers) {
-    if (description.storage == Storage::exl2 && formats::is_exl2_layer(folder, layer.key)) {
+    if (description.storage == Storage::exl2 && exl2::is_exl2_layer(folder, layer.key)) {
       weights_.emplace_back();
       for (const std::string_view suffix : kExl2Suffixes) {
         check.allow(layer.key + std::string(suffix));

@@ -9,22 +9,22 @@ namespace shardquant::stages {
 
 namespace {
 
-const kernels::QuantOption& option_named(const RunContext& context, const std::string& desc,
-                                         const std::string& key) {
-  for (const kernels::QuantOption& option : context.options) {
-    if (kernels::describe(option) == desc) return option;
+const exl2::QuantOption& option_named(const waves::RunContext& context, const std::string& desc,
+                                      const std::string& key) {
+  for (const exl2::QuantOption& option : context.options) {
+    if (exl2::describe(option) == desc) return option;
   }
   fail(ExitCode::internal, "{}: the plan names an unknown option '{}'", key, desc);
 }
 
 // Options by linear layer and the layout of the output that follow from a plan.
-void apply_plan(const RunContext& context, AllocatedModel& model) {
+void apply_plan(const waves::RunContext& context, output::AllocatedModel& model) {
   const auto& layers = context.model.layout.linear_layers;
   model.options.resize(layers.size());
   model.quantized.assign(layers.size(), true);
-  std::vector<const kernels::QuantOption*> choices(layers.size());
+  std::vector<const exl2::QuantOption*> choices(layers.size());
   for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
-    const formats::PlannedLayer& planned = model.plan.layers[i];
+    const records::PlannedLayer& planned = model.plan.layers[i];
     if (planned.key != layers[i].key) {
       fail(ExitCode::internal, "the plan has {} where the model has {}", planned.key,
            layers[i].key);
@@ -32,45 +32,47 @@ void apply_plan(const RunContext& context, AllocatedModel& model) {
     model.options[i] = option_named(context, planned.desc, planned.key);
     choices[i] = &model.options[i];
   }
-  const auto head = kernels::head_option(static_cast<int>(context.config.allocate.head_bits));
+  const auto head = exl2::head_option(static_cast<int>(context.config.allocate.head_bits));
   model.quantized.back() = head.has_value();
   if (head) {
     model.options.back() = *head;
     choices.back() = &model.options.back();
   }
-  model.output = lay_out_output(context.model.layout, choices, context.config.output.shard_mib);
+  model.output =
+      output::lay_out_output(context.model.layout, choices, context.config.output.shard_mib);
 }
 
-formats::Plan solve(const RunContext& context, const formats::Measurement& measurement) {
+records::Plan solve(const waves::RunContext& context, const records::Measurement& measurement) {
   const std::string name = context.work.measurement().string();
   allocation::AllocationRequest request;
   request.budget = allocation::Budget::bits_per_weight(context.config.allocate.bpw);
   request.objective = context.config.allocate.objective;
-  formats::Plan plan =
+  records::Plan plan =
       allocation::allocate(allocation::allocation_input(measurement, name), request).plan;
   allocation::add_recipes(measurement, plan);
-  plan.measurement_hash = formats::content_hash(formats::measurement_2023_text(measurement));
+  plan.measurement_hash = records::content_hash(records::measurement_2023_text(measurement));
   return plan;
 }
 
 }  // namespace
 
-AllocatedModel allocate_bits(const RunContext& context, const formats::Measurement& measurement) {
+output::AllocatedModel allocate_bits(const waves::RunContext& context,
+                                     const records::Measurement& measurement) {
   std::string text;
   comm::on_root(context.comm, [&] {
-    AllocatedModel model{solve(context, measurement), {}, {}, {}};
+    output::AllocatedModel model{solve(context, measurement), {}, {}, {}};
     apply_plan(context, model);
     model.plan.stored_bits = model.output.stored_layer_bits(context.model.layout);
     model.plan.folder_bytes = model.output.plan.file_bytes();
-    text = formats::plan_text(model.plan);
+    text = records::plan_text(model.plan);
     checkpoint::write_durably(context.work.plan(), text);
   });
   text = comm::broadcast_text(context.comm, std::move(text));
 
-  AllocatedModel model{formats::parse_plan(text, context.work.plan().string()), {}, {}, {}};
+  output::AllocatedModel model{records::parse_plan(text, context.work.plan().string()), {}, {}, {}};
   apply_plan(context, model);
   if (context.comm.is_root()) {
-    const formats::Plan& plan = model.plan;
+    const records::Plan& plan = model.plan;
     context.log.line(
         "allocate",
         fmt::format("{} of {} bits per weight, {} {:.9g}{}, largest err {:.4f}, weights {}",

@@ -57,7 +57,7 @@ std::string Balance::text() const {
       stage_, measured(), rank_seconds_.size(), predicted(), items(), 100.0 * error());
 }
 
-void report_balance(const RunContext& context, const Balance& balance) {
+void report_balance(const waves::RunContext& context, const Balance& balance) {
   if (!context.comm.is_root() || balance.items() == 0) return;
   context.events.write("balance", balance.stage(),
                        {{"items", balance.items()},

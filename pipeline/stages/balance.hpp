@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/stages/run_context.hpp"
+#include "pipeline/waves/run_context.hpp"
 
 namespace shardquant::stages {
 
@@ -35,6 +35,6 @@ class Balance {
 };
 
 /// Writes the balance to events.jsonl where it has items; on root.
-void report_balance(const RunContext& context, const Balance& balance);
+void report_balance(const waves::RunContext& context, const Balance& balance);
 
 }  // namespace shardquant::stages

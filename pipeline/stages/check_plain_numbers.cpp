@@ -10,8 +10,8 @@ namespace shardquant::stages {
 
 namespace {
 
-std::vector<std::string> names_of_plain(const RunContext& context) {
-  const SourceModel& model = context.model;
+std::vector<std::string> names_of_plain(const waves::RunContext& context) {
+  const model::SourceModel& model = context.model;
   std::vector<std::string> names;
   for (std::int64_t i = 0; i < std::ssize(model.layout.plain_tensors); ++i) {
     names.push_back(model.tensors.plain_name(i));
@@ -38,7 +38,7 @@ void check(const formats::SafetensorsFolder& folder, const std::string& name) {
 
 }  // namespace
 
-void check_plain_numbers(const RunContext& context) {
+void check_plain_numbers(const waves::RunContext& context) {
   comm::on_all(context.comm, [&] {
     const std::vector<std::string> names = names_of_plain(context);
     std::vector<double> bytes;

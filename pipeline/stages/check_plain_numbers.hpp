@@ -1,6 +1,6 @@
 #pragma once
 
-#include "pipeline/stages/run_context.hpp"
+#include "pipeline/waves/run_context.hpp"
 
 namespace shardquant::stages {
 
@@ -8,6 +8,6 @@ namespace shardquant::stages {
 /// the head where it is not quantized. Each rank reads its share. Collective.
 /// @throws Failure(bad_data) naming tensor, index and count, where a value is NaN, infinite or
 /// beyond 65504
-void check_plain_numbers(const RunContext& context);
+void check_plain_numbers(const waves::RunContext& context);
 
 }  // namespace shardquant::stages

@@ -3,13 +3,12 @@
 #include <algorithm>
 
 #include "pipeline/checkpoint/xxh3.hpp"
+#include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
-#include "pipeline/model/run_block.hpp"
-#include "pipeline/model/run_head.hpp"
+#include "pipeline/output/layer_state.hpp"
 #include "pipeline/report/progress.hpp"
 #include "pipeline/stages/evaluation_state.hpp"
-#include "pipeline/stages/layer_state.hpp"
 
 namespace shardquant::stages {
 
@@ -17,11 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Hidden states of both models in one pass; more rows go in further passes, which read the weights
-// again.
-constexpr std::int64_t kHiddenBytes = std::int64_t{256} << 20;
-
-std::int64_t count_rows(const RunContext& context) {
+std::int64_t count_rows(const waves::RunContext& context) {
   std::int64_t rows = 0;
   comm::on_root(context.comm, [&] {
     std::error_code error;
@@ -34,9 +29,9 @@ std::int64_t count_rows(const RunContext& context) {
   return context.comm.max(rows);
 }
 
-model::Documents read_rows(const RunContext& context, std::int64_t rows) {
+evaluation::Documents read_rows(const waves::RunContext& context, std::int64_t rows) {
   const formats::TokenStream stream(context.work.validation_rows());
-  model::Documents documents(static_cast<std::size_t>(rows));
+  evaluation::Documents documents(static_cast<std::size_t>(rows));
   for (std::int64_t row = 0; row < rows; ++row) {
     auto& document = documents[static_cast<std::size_t>(row)];
     document.resize(static_cast<std::size_t>(context.config.calibration.length));
@@ -45,23 +40,18 @@ model::Documents read_rows(const RunContext& context, std::int64_t rows) {
   return documents;
 }
 
-std::string hash_of(const model::Documents& documents) {
+std::string hash_of(const evaluation::Documents& documents) {
   checkpoint::Xxh3 hash(checkpoint::Xxh3::Width::bits_128);
   for (const auto& document : documents) hash.update(std::as_bytes(std::span(document)));
   return hash.hex_128();
 }
 
-// Of both models.
-std::int64_t hidden_bytes_per_token(const model::ModelDescription& description) {
-  return 2 * description.hidden_size * static_cast<std::int64_t>(sizeof(float));
-}
-
 // How often the weights are read for these batches.
-std::int64_t count_passes(const std::vector<model::DocumentBatch>& batches,
+std::int64_t count_passes(const std::vector<evaluation::DocumentBatch>& batches,
                           std::int64_t token_bytes) {
   std::int64_t passes = 0;
   for (std::size_t first = 0; first < batches.size(); ++passes) {
-    first = model::end_of_pass(batches, first, token_bytes, kHiddenBytes);
+    first = evaluation::end_of_pass(batches, first, token_bytes, evaluation::kHiddenBytes);
   }
   return passes;
 }
@@ -69,11 +59,12 @@ std::int64_t count_passes(const std::vector<model::DocumentBatch>& batches,
 // One run's evaluation: its batches, and what this rank knows of them.
 class Evaluator {
  public:
-  Evaluator(const RunContext& context, std::string run, const model::Documents& documents)
+  Evaluator(const waves::RunContext& context, std::string run,
+            const evaluation::Documents& documents)
       : context_(context),
         run_(std::move(run)),
         documents_(documents),
-        batches_(model::batch_documents(documents)) {}
+        batches_(evaluation::batch_documents(documents)) {}
 
   // Reads what is there of this rank's share; all ranks get to know which batches are missing.
   std::vector<std::int64_t> load() {
@@ -96,9 +87,9 @@ class Evaluator {
   }
 
   // Compares this rank's share of the missing batches.
-  void compare(const SourceModel& output, const std::vector<std::int64_t>& missing) {
+  void compare(const model::SourceModel& output, const std::vector<std::int64_t>& missing) {
     std::vector<std::int64_t> own;
-    std::vector<model::DocumentBatch> batches;
+    std::vector<evaluation::DocumentBatch> batches;
     double tokens = 0.0;
     for (std::size_t i = 0; i < missing.size(); ++i) {
       if (static_cast<int>(i) % context_.comm.size() != context_.comm.rank()) continue;
@@ -112,57 +103,58 @@ class Evaluator {
     const model::ModelDescription& description = context_.model.description;
     const std::int64_t steps = description.layers + 1;
     if (context_.comm.is_root() && !own.empty()) {
-      progress.emplace(context_.log, "evaluate",
-                       steps * count_passes(batches, hidden_bytes_per_token(description)),
-                       tokens * static_cast<double>(steps));
+      progress.emplace(
+          context_.log, "evaluate",
+          steps * count_passes(batches, evaluation::hidden_bytes_per_token(description)),
+          tokens * static_cast<double>(steps));
     }
-    model::CompareSettings settings;
-    settings.hidden_bytes = kHiddenBytes;
+    evaluation::CompareSettings settings;
+    settings.hidden_bytes = evaluation::kHiddenBytes;
     settings.should_stop = [&] { return context_.control.should_stop(); };
     settings.progress = [&](double done) {
       if (progress) progress->advance(done);
     };
-    const auto take = [&](model::ComparedBatch batch) {
+    const auto take = [&](evaluation::ComparedBatch batch) {
       batch.batch = own[static_cast<std::size_t>(batch.batch)];
-      for (model::StateDifference& state : batch.states) state.batch = batch.batch;
+      for (evaluation::StateDifference& state : batch.states) state.batch = batch.batch;
       faults::reach(faults::Point::batch_evaluated, fmt::format("{}", batch.batch));
       save_batch(context_, run_, batch);
       keep(batch);
     };
-    model::compare_batches(context_.backend, {description, context_.model.layout, plain},
-                           {output.description, output.layout, other}, documents_, batches,
-                           settings, take);
+    evaluation::compare_batches(context_.backend, {description, context_.model.layout, plain},
+                                {output.description, output.layout, other}, documents_, batches,
+                                settings, take);
   }
 
   // On root, from all ranks.
   std::optional<Evaluation> gather() const {
-    std::vector<model::TokenComparison> tokens = comm::gather_values(context_.comm, tokens_);
-    std::vector<model::StateDifference> states = comm::gather_values(context_.comm, states_);
+    std::vector<evaluation::TokenComparison> tokens = comm::gather_values(context_.comm, tokens_);
+    std::vector<evaluation::StateDifference> states = comm::gather_values(context_.comm, states_);
     if (!context_.comm.is_root()) return std::nullopt;
     Evaluation evaluation;
-    evaluation.figures = model::summarize(std::move(tokens));
-    evaluation.block_errors = model::errors_along_blocks(std::move(states));
+    evaluation.figures = evaluation::summarize(std::move(tokens));
+    evaluation.block_errors = evaluation::errors_along_blocks(std::move(states));
     return evaluation;
   }
 
   std::int64_t batches() const { return std::ssize(batches_); }
 
  private:
-  void keep(const model::ComparedBatch& batch) {
+  void keep(const evaluation::ComparedBatch& batch) {
     tokens_.insert(tokens_.end(), batch.tokens.begin(), batch.tokens.end());
     states_.insert(states_.end(), batch.states.begin(), batch.states.end());
   }
 
-  const RunContext& context_;
+  const waves::RunContext& context_;
   std::string run_;
-  const model::Documents& documents_;
-  std::vector<model::DocumentBatch> batches_;
-  std::vector<model::TokenComparison> tokens_;
-  std::vector<model::StateDifference> states_;
+  const evaluation::Documents& documents_;
+  std::vector<evaluation::DocumentBatch> batches_;
+  std::vector<evaluation::TokenComparison> tokens_;
+  std::vector<evaluation::StateDifference> states_;
 };
 
-void report_evaluation(const RunContext& context, const Evaluation& evaluation) {
-  const model::Comparison& figures = evaluation.figures;
+void report_evaluation(const waves::RunContext& context, const Evaluation& evaluation) {
+  const evaluation::Comparison& figures = evaluation.figures;
   context.log.line(
       "evaluate",
       fmt::format("perplexity {:.5f}, of the model {:.5f}, on {} rows of {} that were kept apart",
@@ -185,21 +177,15 @@ void report_evaluation(const RunContext& context, const Evaluation& evaluation) 
 
 }  // namespace
 
-std::int64_t most_evaluation_rows(const config::RunConfig& config) {
-  if (config.evaluation.rows == 0) return 0;
-  const std::int64_t asked = config.calibration.validation_rows;
-  return asked > 0 ? asked : config.evaluation.rows;
-}
-
-void check_validation_rows(const RunContext& context) {
+void check_validation_rows(const waves::RunContext& context) {
   const std::int64_t rows = count_rows(context);
   comm::on_root(context.comm, [&] {
     if (rows > 0) read_rows(context, rows);
   });
 }
 
-std::optional<Evaluation> evaluate_model(const RunContext& context,
-                                         const AllocatedModel& allocated) {
+std::optional<Evaluation> evaluate_model(const waves::RunContext& context,
+                                         const output::AllocatedModel& allocated) {
   const std::int64_t rows = count_rows(context);
   if (rows == 0) {
     context.log.line("evaluate", context.config.evaluation.rows == 0
@@ -208,10 +194,11 @@ std::optional<Evaluation> evaluate_model(const RunContext& context,
     return std::nullopt;
   }
   context.events.write("phase_start", "evaluate");
-  model::Documents documents;
+  evaluation::Documents documents;
   comm::on_all(context.comm, [&] { documents = read_rows(context, rows); });
   const std::string hash = hash_of(documents);
-  Evaluator evaluator(context, output_fingerprint(context, allocated) + ':' + hash, documents);
+  Evaluator evaluator(context, output::output_fingerprint(context, allocated) + ':' + hash,
+                      documents);
   const std::vector<std::int64_t> missing = evaluator.load();
   if (std::ssize(missing) < evaluator.batches()) {
     context.log.line("evaluate",
@@ -220,7 +207,7 @@ std::optional<Evaluation> evaluate_model(const RunContext& context,
   }
   if (!missing.empty()) {
     comm::on_all(context.comm, [&] {
-      const SourceModel output(context.config.output.dir);
+      const model::SourceModel output(context.config.output.dir);
       evaluator.compare(output, missing);
     });
     if (context.control.agree() >= control::SignalWish::stop) {
@@ -238,39 +225,10 @@ std::optional<Evaluation> evaluate_model(const RunContext& context,
   return evaluation;
 }
 
-double evaluation_cost(const RunContext& context) {
-  const std::int64_t tokens =
-      most_evaluation_rows(context.config) * context.config.calibration.length;
-  double cost = 0.0;
-  for (const model::LinearLayer& layer : context.model.layout.linear_layers) {
-    cost += 2.0 * 2.0 * static_cast<double>(tokens) * static_cast<double>(layer.parameters());
-  }
-  return cost;
-}
-
-std::int64_t evaluation_bytes(const model::ModelDescription& description,
-                              const model::ModelLayout& layout, std::int64_t rows,
-                              std::int64_t length) {
-  if (rows == 0) return 0;
-  constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
-  constexpr std::int64_t kBatchTokens = 4096;   // of batch_documents
-  const std::int64_t row_tokens = length + 31;  // as batch_documents rounds them up
-  const std::int64_t tokens = std::min(std::max(kBatchTokens, row_tokens), rows * row_tokens);
-  const std::int64_t token_bytes = hidden_bytes_per_token(description);
-  const std::int64_t hidden =
-      std::max(std::min(kHiddenBytes, rows * row_tokens * token_bytes), tokens * token_bytes);
-  std::int64_t largest = 0;
-  for (const model::LinearLayer& layer : layout.linear_layers) {
-    largest = std::max(largest, layer.parameters());
-  }
-  const std::int64_t block = model::block_weight_bytes(description) + 3 * largest * kFloat +
-                             model::run_block_workspace_bytes(description, tokens, row_tokens) +
-                             2 * length * description.hidden_size * kFloat;
-  const std::int64_t pieces = model::head_chunk_tokens(description) *
-                              (description.hidden_size + 2 * description.vocab_size) * kFloat;
-  const std::int64_t heads =
-      2 * description.vocab_size * description.hidden_size * kFloat + 2 * largest * kFloat;
-  return hidden + 2 * pieces + std::max(block, heads);
+double evaluation_cost(const waves::RunContext& context) {
+  return evaluation::evaluation_operations(
+      context.model.layout,
+      context.config.most_evaluation_rows() * context.config.calibration.length);
 }
 
 }  // namespace shardquant::stages

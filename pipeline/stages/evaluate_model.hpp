@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/model/compare_models.hpp"
+#include "pipeline/evaluation/compare_models.hpp"
 #include "pipeline/stages/allocate_bits.hpp"
-#include "pipeline/stages/run_context.hpp"
+#include "pipeline/waves/run_context.hpp"
 
 namespace shardquant::stages {
 
@@ -16,31 +16,23 @@ struct Evaluation {
   std::int64_t rows = 0;
   std::int64_t length = 0;
   std::string rows_hash;             ///< XXH3-128 of their tokens
-  model::Comparison figures;         ///< "other" is the output
+  evaluation::Comparison figures;    ///< "other" is the output
   std::vector<double> block_errors;  ///< of the hidden states after every block
 };
 
-/// How many rows the evaluation of a job takes at most.
-std::int64_t most_evaluation_rows(const config::RunConfig& config);
-
 /// Ends the run with bad_data before any work where a validation row holds an id that the model
 /// does not have. Collective.
-void check_validation_rows(const RunContext& context);
+void check_validation_rows(const waves::RunContext& context);
 
 /// Compares the published output with the model, batches of validation rows dealt out over the
 /// ranks. The figures are the same for any number of ranks. What is known of a batch is kept, so
 /// that a run which was ended goes on with the next one. Nothing where evaluation.rows is 0 or no
 /// rows are left for it; complete on root, nothing elsewhere. Collective.
 /// @throws Failure as compare_batches; try_again where the run is to stop
-std::optional<Evaluation> evaluate_model(const RunContext& context,
-                                         const AllocatedModel& allocated);
+std::optional<Evaluation> evaluate_model(const waves::RunContext& context,
+                                         const output::AllocatedModel& allocated);
 
 /// Operations of the evaluation, as work_cost.hpp counts them.
-double evaluation_cost(const RunContext& context);
-
-/// Bytes one rank holds at its peak while it evaluates `rows` rows, beside program and libraries.
-std::int64_t evaluation_bytes(const model::ModelDescription& description,
-                              const model::ModelLayout& layout, std::int64_t rows,
-                              std::int64_t length);
+double evaluation_cost(const waves::RunContext& context);
 
 }  // namespace shardquant::stages

@@ -24,15 +24,15 @@ std::string name_of(std::int64_t index) {
 
 }  // namespace
 
-void save_batch(const RunContext& context, const std::string& run,
-                const model::ComparedBatch& batch) {
+void save_batch(const waves::RunContext& context, const std::string& run,
+                const evaluation::ComparedBatch& batch) {
   std::vector<std::int64_t> integers;
   std::vector<double> numbers, states;
-  for (const model::TokenComparison& token : batch.tokens) {
+  for (const evaluation::TokenComparison& token : batch.tokens) {
     integers.insert(integers.end(), {token.document, token.place, token.same_top});
     numbers.insert(numbers.end(), {token.divergence, token.plain_nll, token.other_nll});
   }
-  for (const model::StateDifference& state : batch.states) {
+  for (const evaluation::StateDifference& state : batch.states) {
     states.insert(states.end(), {state.squared, state.plain_squared});
   }
   checkpoint::StateFileWriter file(context.work.evaluation(name_of(batch.batch)),
@@ -43,15 +43,15 @@ void save_batch(const RunContext& context, const std::string& run,
   file.commit();
 }
 
-std::optional<model::ComparedBatch> load_batch(const RunContext& context, const std::string& run,
-                                               std::int64_t index) {
+std::optional<evaluation::ComparedBatch> load_batch(const waves::RunContext& context,
+                                                    const std::string& run, std::int64_t index) {
   const auto path = context.work.evaluation(name_of(index));
   if (!checkpoint::state_file_is_usable(path, kind_of(index), run)) return std::nullopt;
   checkpoint::StateFileReader file(path, kind_of(index), run);
   const auto integers = file.read<std::int64_t>("tokens");
   const auto numbers = file.read<double>("token_figures");
   const auto states = file.read<double>("state_differences");
-  model::ComparedBatch batch;
+  evaluation::ComparedBatch batch;
   batch.batch = index;
   for (std::size_t i = 0; i < integers.size() / kTokenIntegers; ++i) {
     const std::int64_t* whole = &integers[i * kTokenIntegers];

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "pipeline/model/compare_models.hpp"
-#include "pipeline/stages/run_context.hpp"
+#include "pipeline/evaluation/compare_models.hpp"
+#include "pipeline/waves/run_context.hpp"
 
 namespace shardquant::stages {
 
@@ -13,11 +13,11 @@ namespace shardquant::stages {
 // which rows they are of: what is of others is as if it were not there.
 
 /// @throws Failure(io_error)
-void save_batch(const RunContext& context, const std::string& run,
-                const model::ComparedBatch& batch);
+void save_batch(const waves::RunContext& context, const std::string& run,
+                const evaluation::ComparedBatch& batch);
 
 /// Nothing where there is none of that run, or a damaged one, which is set aside.
-std::optional<model::ComparedBatch> load_batch(const RunContext& context, const std::string& run,
-                                               std::int64_t index);
+std::optional<evaluation::ComparedBatch> load_batch(const waves::RunContext& context,
+                                                    const std::string& run, std::int64_t index);
 
 }  // namespace shardquant::stages

@@ -4,16 +4,16 @@
 
 #include <algorithm>
 
-#include "kernels/api/quant_option.hpp"
 #include "pipeline/checkpoint/build_identity.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace shardquant::stages {
 
 namespace {
 
-std::string tensor_headers(const SourceModel& model) {
+std::string tensor_headers(const model::SourceModel& model) {
   std::string text;
   for (const formats::SafetensorsFile& file : model.folder.files()) {
     text += fmt::format("{} {}\n", file.name(), file.file_bytes());
@@ -28,8 +28,8 @@ std::string tensor_headers(const SourceModel& model) {
 
 std::string option_table() {
   std::string text;
-  for (const kernels::QuantOption& option : kernels::exl2_2023_options()) {
-    text += kernels::describe(option) + '\n';
+  for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+    text += exl2::describe(option) + '\n';
   }
   return text;
 }
@@ -55,7 +55,7 @@ std::string file_field(std::size_t index, const std::string& path) {
 }  // namespace
 
 checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
-                                           const SourceModel& model,
+                                           const model::SourceModel& model,
                                            const std::vector<std::string>& file_hashes) {
   checkpoint::RunFingerprint fingerprint;
   fingerprint.add(kBuildField, checkpoint::build_identity());

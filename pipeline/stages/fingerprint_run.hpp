@@ -5,7 +5,7 @@
 
 #include "pipeline/checkpoint/run_fingerprint.hpp"
 #include "pipeline/config/run_config.hpp"
-#include "pipeline/stages/source_model.hpp"
+#include "pipeline/model/source_model.hpp"
 
 namespace shardquant::stages {
 
@@ -17,7 +17,7 @@ inline constexpr const char* kBuildField = "build";
 /// build of this program. Not the budget: one measurement serves all sizes. Reads the token file
 /// whole. file_hashes: from hash_model.
 checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
-                                           const SourceModel& model,
+                                           const model::SourceModel& model,
                                            const std::vector<std::string>& file_hashes);
 
 /// The fields of such a fingerprint that Hessians and the model's perplexity depend on: runs that

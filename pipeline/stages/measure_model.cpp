@@ -7,12 +7,11 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
-#include "pipeline/stages/factor_group.hpp"
-#include "pipeline/stages/group_state.hpp"
 #include "pipeline/stages/numerical_report.hpp"
-#include "pipeline/stages/quantize_layer.hpp"
-#include "pipeline/stages/work_cost.hpp"
-#include "pipeline/stages/work_off_groups.hpp"
+#include "pipeline/waves/factor_group.hpp"
+#include "pipeline/waves/group_state.hpp"
+#include "pipeline/waves/work_cost.hpp"
+#include "pipeline/waves/work_off_groups.hpp"
 
 namespace shardquant::stages {
 
@@ -22,50 +21,52 @@ constexpr const char* kPerplexityName = "calibration";
 constexpr const char* kPerplexityKind = "perplexity";
 
 // Of what comes after the measurement, in a job that goes on to the end.
-double cost_of_later_stages(const RunContext& context, bool keep_hessians) {
+double cost_of_later_stages(const waves::RunContext& context, bool keep_hessians) {
   const model::ModelLayout& layout = context.model.layout;
   const std::vector<bool> every_layer(layout.linear_layers.size(), true);
   double cost = evaluation_cost(context);
   for (const model::HessianGroup& group : layout.groups) {
-    const GroupUnits units = quantize_units(layout, group, every_layer);
-    cost += operations_of(units.work(0, units.count()));
+    const waves::GroupUnits units = waves::quantize_units(layout, group, every_layer);
+    cost += waves::operations_of(units.work(0, units.count()));
   }
   for (std::int64_t block = 0; block < context.model.description.layers && !keep_hessians;
        ++block) {
-    cost += operations_of(block_work(context.model.description, layout, block,
-                                     context.slices.rows * context.slices.length,
-                                     context.slices.length));
+    cost += waves::operations_of(waves::block_work(context.model.description, layout, block,
+                                                   context.slices.rows * context.slices.length,
+                                                   context.slices.length));
   }
   return cost;
 }
 
-ErrNorm err_norm(const RunContext& context) {
-  return context.config.measure.err_norm == "row_mean" ? ErrNorm::row_mean : ErrNorm::pooled;
+waves::ErrNorm err_norm(const waves::RunContext& context) {
+  return context.config.measure.err_norm == "row_mean" ? waves::ErrNorm::row_mean
+                                                       : waves::ErrNorm::pooled;
 }
 
-void store_perplexity(const RunContext& context, double perplexity) {
+void store_perplexity(const waves::RunContext& context, double perplexity) {
   checkpoint::StateFileWriter file(context.work.measurement(kPerplexityName), kPerplexityKind,
                                    context.hessians_fingerprint);
   file.add_number("perplexity", perplexity);
   file.commit();
 }
 
-double read_perplexity(const RunContext& context, const std::filesystem::path& path) {
+double read_perplexity(const waves::RunContext& context, const std::filesystem::path& path) {
   return checkpoint::StateFileReader(path, kPerplexityKind, context.hessians_fingerprint)
       .number("perplexity");
 }
 
 // The perplexity of an earlier run, or of the one whose Hessians this one uses, which becomes this
 // one's own; on root; NaN on the others and where there is none.
-double stored_perplexity(const RunContext& context) {
+double stored_perplexity(const waves::RunContext& context) {
   if (!context.comm.is_root()) return std::nan("");
   const std::string& run = context.hessians_fingerprint;
   const bool borrows = context.work.borrows_measurement();
   const auto path = context.work.measurement(kPerplexityName);
-  if (is_usable_state(path, kPerplexityKind, run, borrows)) return read_perplexity(context, path);
+  if (waves::is_usable_state(path, kPerplexityKind, run, borrows))
+    return read_perplexity(context, path);
   const auto other =
       checkpoint::WorkFolder(context.work.hessians_in()).measurement(kPerplexityName);
-  if (!is_usable_state(other, kPerplexityKind, run, true)) return std::nan("");
+  if (!waves::is_usable_state(other, kPerplexityKind, run, true)) return std::nan("");
   const double perplexity = read_perplexity(context, other);
   if (!borrows) store_perplexity(context, perplexity);
   return perplexity;
@@ -81,26 +82,26 @@ struct Missing {
 };
 
 // Whether all options of the layer that exist are flagged, or none of them.
-bool all_options(const RunContext& context, const std::vector<bool>& flags, std::int64_t layer,
-                 bool value) {
+bool all_options(const waves::RunContext& context, const std::vector<bool>& flags,
+                 std::int64_t layer, bool value) {
   const std::int64_t inputs = context.model.layer(layer).inputs;
   const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
   for (std::size_t o = 0; o < context.options.size(); ++o) {
-    if (kernels::cut_into_groups(context.options[o], inputs).empty()) continue;
+    if (exl2::cut_into_groups(context.options[o], inputs).empty()) continue;
     if (flags[base + o] != value) return false;
   }
   return true;
 }
 
-Missing find_missing(const RunContext& context, bool keep_hessians) {
-  const std::vector<bool> measured = find_measured_options(context);
+Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
+  const std::vector<bool> measured = waves::find_measured_options(context);
   const auto head = static_cast<std::size_t>(context.model.head_group());
   const bool head_is_quantized = context.config.allocate.head_bits < 16;
   Missing missing;
   // With a borrowed measurement nothing is measured here.
   missing.kept = context.work.borrows_measurement()
                      ? std::vector<bool>(context.model.layout.groups.size())
-                     : find_kept_hessians(context);
+                     : waves::find_kept_hessians(context);
   missing.options.resize(measured.size());
   missing.groups.resize(missing.kept.size());
   missing.store.resize(missing.kept.size());
@@ -122,7 +123,8 @@ Missing find_missing(const RunContext& context, bool keep_hessians) {
 }
 
 // A borrowed measurement is used as it is.
-void require_complete(const RunContext& context, const Missing& missing, bool need_perplexity) {
+void require_complete(const waves::RunContext& context, const Missing& missing,
+                      bool need_perplexity) {
   const std::int64_t layers = std::ssize(context.model.layout.linear_layers) - 1;
   if (missing.measured == layers && !need_perplexity) return;
   comm::on_root(context.comm, [&] {
@@ -136,26 +138,27 @@ void require_complete(const RunContext& context, const Missing& missing, bool ne
 
 // layer_measured: of all options of a layer, as one rank measured them or root put them together;
 // options_measured: of a part.
-void write_event(const RunContext& context, const MeasuredLayer& record, int rank) {
+void write_event(const waves::RunContext& context, const waves::MeasuredLayer& record, int rank) {
   context.events.write(record.is_part() ? "options_measured" : "layer_measured", "measure",
                        {{"layer", context.model.layer(record.layer).key},
                         {"rank", rank},
-                        {"options", options_text(record.options)},
+                        {"options", waves::options_text(record.options)},
                         {"dur_s", record.seconds},
                         {"cost", record.cost},
                         {"damp", record.damp},
                         {"damping_tries", record.damping_tries},
-                        {"factor", factor_method_name(record.method)},
+                        {"factor", waves::factor_method_name(record.method)},
                         {"dead_inputs", record.dead_inputs}});
 }
 
 // The layer's record of all options, put together from parts: those of this run, and those that an
 // earlier one left. It takes their place in the work folder, unless that is another job's.
-MeasuredLayer whole_record(const RunContext& context, std::int64_t layer,
-                           std::vector<MeasuredLayer> parts) {
-  for (MeasuredLayer& part : load_measured_parts(context, layer)) parts.push_back(std::move(part));
+waves::MeasuredLayer whole_record(const waves::RunContext& context, std::int64_t layer,
+                                  std::vector<waves::MeasuredLayer> parts) {
+  for (waves::MeasuredLayer& part : waves::load_measured_parts(context, layer))
+    parts.push_back(std::move(part));
   std::vector<bool> have(context.model.layout.linear_layers.size() * context.options.size());
-  for (const MeasuredLayer& part : parts) {
+  for (const waves::MeasuredLayer& part : parts) {
     for (const std::int64_t option : part.options) {
       have[static_cast<std::size_t>(layer) * context.options.size() +
            static_cast<std::size_t>(option)] = true;
@@ -165,45 +168,45 @@ MeasuredLayer whole_record(const RunContext& context, std::int64_t layer,
     fail(ExitCode::internal, "{}: not all of its options were measured",
          context.model.layer(layer).key);
   }
-  MeasuredLayer record = merge_parts(parts);
+  waves::MeasuredLayer record = waves::merge_parts(parts);
   if (context.work.borrows_measurement()) return record;  // left as parts where it is
-  save_measurement(context, record);
-  remove_measured_parts(context, layer);
+  waves::save_measurement(context, record);
+  waves::remove_measured_parts(context, layer);
   write_event(context, record, context.comm.rank());
   return record;
 }
 
 // All records, by layer, on root: new ones from the ranks that made them, old ones from the files.
 // balance: gets what each rank measured, on root.
-std::vector<MeasuredLayer> gather_records(const RunContext& context,
-                                          const std::vector<MeasuredLayer>& mine,
-                                          Balance& balance) {
+std::vector<waves::MeasuredLayer> gather_records(const waves::RunContext& context,
+                                                 const std::vector<waves::MeasuredLayer>& mine,
+                                                 Balance& balance) {
   std::vector<std::byte> bytes;
-  for (const MeasuredLayer& record : mine) {
+  for (const waves::MeasuredLayer& record : mine) {
     const auto part = record.to_bytes();
     bytes.insert(bytes.end(), part.begin(), part.end());
   }
   const auto gathered = context.comm.gather(bytes);
   if (!context.comm.is_root()) return {};
   const std::size_t layers = context.model.layout.linear_layers.size() - 1;
-  std::vector<std::vector<MeasuredLayer>> found(layers);
+  std::vector<std::vector<waves::MeasuredLayer>> found(layers);
   for (std::size_t rank = 0; rank < gathered.size(); ++rank) {
     std::span<const std::byte> left = gathered[rank];
     while (!left.empty()) {
-      MeasuredLayer record = MeasuredLayer::from_bytes(left);
+      waves::MeasuredLayer record = waves::MeasuredLayer::from_bytes(left);
       write_event(context, record, static_cast<int>(rank));
       balance.add(static_cast<int>(rank), record.seconds, record.cost);
       found[static_cast<std::size_t>(record.layer)].push_back(std::move(record));
     }
   }
-  std::vector<MeasuredLayer> records;
+  std::vector<waves::MeasuredLayer> records;
   for (std::size_t l = 0; l < layers; ++l) {
     const auto layer = static_cast<std::int64_t>(l);
     const bool has_whole = found[l].size() == 1 && !found[l].front().is_part();
     if (has_whole) {
       records.push_back(std::move(found[l].front()));
-    } else if (found[l].empty() && has_measurement(context, layer)) {
-      records.push_back(load_measurement(context, layer));
+    } else if (found[l].empty() && waves::has_measurement(context, layer)) {
+      records.push_back(waves::load_measurement(context, layer));
     } else {
       records.push_back(whole_record(context, layer, std::move(found[l])));
     }
@@ -211,25 +214,26 @@ std::vector<MeasuredLayer> gather_records(const RunContext& context,
   return records;
 }
 
-formats::LayerMeasurement layer_measurement(const RunContext& context, std::int64_t layer,
+records::LayerMeasurement layer_measurement(const waves::RunContext& context, std::int64_t layer,
                                             std::span<const double> err) {
   const model::LinearLayer& info = context.model.layer(layer);
-  formats::LayerMeasurement measured{info.key, info.parameters(), {}, {}, {}};
+  records::LayerMeasurement measured{info.key, info.parameters(), {}, {}, {}};
   for (std::size_t i = 0; i < context.options.size(); ++i) {
-    const kernels::QuantOption& option = context.options[i];
-    const auto groups = kernels::cut_into_groups(option, info.inputs);
+    const exl2::QuantOption& option = context.options[i];
+    const auto groups = exl2::cut_into_groups(option, info.inputs);
     if (groups.empty()) continue;
-    measured.options.push_back(formats::measured_option(
-        kernels::describe(option), kernels::measured_bits(groups, info.outputs), info.parameters(),
+    measured.options.push_back(records::measured_option(
+        exl2::describe(option), exl2::measured_bits(groups, info.outputs), info.parameters(),
         err[i], {option.group_size, option.bits, option.proportions, option.scale_bits}));
   }
   return measured;
 }
 
-formats::Measurement to_measurement(const RunContext& context,
-                                    const std::vector<MeasuredLayer>& records, double perplexity) {
-  formats::Measurement measurement;
-  for (const MeasuredLayer& record : records) {
+records::Measurement to_measurement(const waves::RunContext& context,
+                                    const std::vector<waves::MeasuredLayer>& records,
+                                    double perplexity) {
+  records::Measurement measurement;
+  for (const waves::MeasuredLayer& record : records) {
     measurement.layers.push_back(layer_measurement(context, record.layer, record.err));
   }
   measurement.last_module_idx = static_cast<int>(2 * context.model.description.layers + 2);
@@ -240,7 +244,7 @@ formats::Measurement to_measurement(const RunContext& context,
 
 }  // namespace
 
-bool decide_keep_hessians(const RunContext& context) {
+bool decide_keep_hessians(const waves::RunContext& context) {
   if (context.work.borrows_hessians()) return false;  // those that are there are used
   if (context.config.quantize.hessians != "auto") {
     return context.config.quantize.hessians == "keep";
@@ -249,7 +253,7 @@ bool decide_keep_hessians(const RunContext& context) {
   if (context.comm.is_root()) {
     std::int64_t bytes = 0;
     for (const model::HessianGroup& group : context.model.layout.groups) {
-      bytes += PackedHessian::bytes(group.inputs);
+      bytes += waves::PackedHessian::bytes(group.inputs);
     }
     const std::int64_t free = context.work.free_bytes();
     keep = bytes <= free / 2;
@@ -261,7 +265,7 @@ bool decide_keep_hessians(const RunContext& context) {
   return context.comm.max(keep) != 0;
 }
 
-MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
+MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians) {
   const Missing missing = find_missing(context, keep_hessians);
   double perplexity = stored_perplexity(context);
   const bool need_perplexity =
@@ -276,38 +280,39 @@ MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
                                      : "an earlier run"));
   }
 
-  std::vector<MeasuredLayer> mine;
-  GroupWork work;
+  std::vector<waves::MeasuredLayer> mine;
+  waves::GroupWork work;
   work.stage = "measure";
   work.wanted = missing.groups;
   work.kept = missing.kept;
   work.store = missing.store;
-  work.sketches = err_norm(context) == ErrNorm::row_mean;
+  work.sketches = err_norm(context) == waves::ErrNorm::row_mean;
   work.perplexity = need_perplexity;
   work.units = [&](const model::HessianGroup& group) {
-    return measure_units(context.model.layout, group, context.options, missing.options);
+    return waves::measure_units(context.model.layout, group, context.options, missing.options);
   };
   work.later_cost = cost_of_later_stages(context, keep_hessians);
-  work.work = [&](const GroupPart& part, const CalibratedGroup& calibrated) {
-    return measure_group(context.backend, context.model, part.group, calibrated, context.options,
-                         settings_for_group(context.model, part.group, context.settings),
-                         err_norm(context), work.units(context.model.group(part.group)), part.first,
-                         part.end, [&](const MeasuredLayer& record) {
-                           save_measurement(context, record);
-                           require_rtn_allowed(context.model, part.group, record.method,
-                                               context.config.quantizer.max_rtn_layers);
-                           mine.push_back(record);
-                           context.control.note_layer(record.seconds);
-                           return !context.control.should_stop();
-                         });
+  work.work = [&](const waves::GroupPart& part, const waves::CalibratedGroup& calibrated) {
+    return waves::measure_group(
+        context.backend, context.model, part.group, calibrated, context.options,
+        waves::settings_for_group(context.model, part.group, context.settings), err_norm(context),
+        work.units(context.model.group(part.group)), part.first, part.end,
+        [&](const waves::MeasuredLayer& record) {
+          waves::save_measurement(context, record);
+          waves::require_rtn_allowed(context.model, part.group, record.method,
+                                     context.config.quantizer.max_rtn_layers);
+          mine.push_back(record);
+          context.control.note_layer(record.seconds);
+          return !context.control.should_stop();
+        });
   };
   context.events.write("phase_start", "measure");
-  const auto measured = work_off_groups(context, work);
+  const auto measured = waves::work_off_groups(context, work);
   if (measured) perplexity = *measured;
   if (need_perplexity && context.comm.is_root()) store_perplexity(context, perplexity);
 
   Balance balance("measure", context.comm.size());
-  std::vector<MeasuredLayer> records;
+  std::vector<waves::MeasuredLayer> records;
   comm::on_all(context.comm, [&] { records = gather_records(context, mine, balance); });
   comm::on_root(context.comm, [&] {
     require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
@@ -315,9 +320,9 @@ MeasuredModel measure_model(const RunContext& context, bool keep_hessians) {
   report_balance(context, balance);
   context.events.write("phase_end", "measure");
   if (!context.comm.is_root()) return {};
-  formats::Measurement measurement = to_measurement(context, records, perplexity);
+  records::Measurement measurement = to_measurement(context, records, perplexity);
   checkpoint::write_durably(context.work.measurement(),
-                            formats::measurement_2023_text(measurement));
+                            records::measurement_2023_text(measurement));
   return {std::move(measurement), std::move(records), balance};
 }
 

@@ -2,29 +2,29 @@
 
 #include <vector>
 
-#include "pipeline/formats/measurement_file.hpp"
+#include "pipeline/records/measurement_file.hpp"
 #include "pipeline/stages/balance.hpp"
-#include "pipeline/stages/measure_group.hpp"
-#include "pipeline/stages/run_context.hpp"
+#include "pipeline/waves/measure_group.hpp"
+#include "pipeline/waves/run_context.hpp"
 
 namespace shardquant::stages {
 
 /// What the measure stage knows in the end; on root, empty elsewhere.
 struct MeasuredModel {
-  formats::Measurement measurement;
-  std::vector<MeasuredLayer> layers;  ///< head left out
-  Balance balance;                    ///< of what this run measured
+  records::Measurement measurement;
+  std::vector<waves::MeasuredLayer> layers;  ///< head left out
+  Balance balance;                           ///< of what this run measured
 };
 
 /// Calibrates and measures every option of every linear layer, reusing what the work folder holds,
 /// gathers all records on root and writes measurement.json there. keep_hessians: leave them for
 /// quantize_model. Collective.
 /// @throws Failure(no_input) where the measurement is borrowed and not complete
-MeasuredModel measure_model(const RunContext& context, bool keep_hessians);
+MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians);
 
 /// Whether Hessians are to be kept: as the setting says; `auto` keeps them where they take at most
 /// half of the space that is free in the work folder. Borrowed ones are not this job's to keep. The
 /// same on all ranks. Collective.
-bool decide_keep_hessians(const RunContext& context);
+bool decide_keep_hessians(const waves::RunContext& context);
 
 }  // namespace shardquant::stages

@@ -27,16 +27,17 @@ void add_once(std::vector<std::string>& names, const std::string& name) {
   if (names.empty() || names.back() != name) names.push_back(name);
 }
 
-const model::HessianGroup& group_of(const SourceModel& model, const MeasuredLayer& record) {
+const model::HessianGroup& group_of(const model::SourceModel& model,
+                                    const waves::MeasuredLayer& record) {
   return model.group(model.layer(record.layer).group);
 }
 
-std::vector<std::string> rounded_groups(const SourceModel& model,
-                                        const std::vector<MeasuredLayer>& records,
+std::vector<std::string> rounded_groups(const model::SourceModel& model,
+                                        const std::vector<waves::MeasuredLayer>& records,
                                         std::int64_t& layers) {
   std::vector<std::string> names;
   layers = 0;
-  for (const MeasuredLayer& record : records) {
+  for (const waves::MeasuredLayer& record : records) {
     if (record.method != FactorMethod::identity) continue;
     add_once(names, group_of(model, record).name);
     ++layers;
@@ -45,16 +46,16 @@ std::vector<std::string> rounded_groups(const SourceModel& model,
 }
 
 // Of the options the plan chose.
-std::int64_t flushed_groups(const SourceModel& model, const std::vector<MeasuredLayer>& records,
-                            std::span<const kernels::QuantOption> options,
-                            const formats::Plan& plan) {
+std::int64_t flushed_groups(const model::SourceModel& model,
+                            const std::vector<waves::MeasuredLayer>& records,
+                            std::span<const exl2::QuantOption> options, const records::Plan& plan) {
   std::map<std::string, std::string> desc_of;
-  for (const formats::PlannedLayer& layer : plan.layers) desc_of[layer.key] = layer.desc;
+  for (const records::PlannedLayer& layer : plan.layers) desc_of[layer.key] = layer.desc;
   std::int64_t flushed = 0;
-  for (const MeasuredLayer& record : records) {
+  for (const waves::MeasuredLayer& record : records) {
     const auto chosen = desc_of.find(model.layer(record.layer).key);
     for (std::size_t i = 0; chosen != desc_of.end() && i < options.size(); ++i) {
-      if (kernels::describe(options[i]) == chosen->second) flushed += record.flushed_groups[i];
+      if (exl2::describe(options[i]) == chosen->second) flushed += record.flushed_groups[i];
     }
   }
   return flushed;
@@ -62,17 +63,17 @@ std::int64_t flushed_groups(const SourceModel& model, const std::vector<Measured
 
 }  // namespace
 
-std::vector<std::string> numerical_summary(const SourceModel& model,
-                                           const std::vector<MeasuredLayer>& records,
-                                           std::span<const kernels::QuantOption> options,
-                                           const formats::Plan* plan) {
+std::vector<std::string> numerical_summary(const model::SourceModel& model,
+                                           const std::vector<waves::MeasuredLayer>& records,
+                                           std::span<const exl2::QuantOption> options,
+                                           const records::Plan* plan) {
   std::vector<std::string> raised;
   std::vector<std::string> wide;
   std::vector<std::string> with_dead;
   std::int64_t dead = 0;
   std::int64_t groups = 0;
   std::int64_t last = -1;
-  for (const MeasuredLayer& record : records) {
+  for (const waves::MeasuredLayer& record : records) {
     const model::HessianGroup& group = group_of(model, record);
     if (group.index == last) continue;
     last = group.index;
@@ -109,8 +110,8 @@ std::vector<std::string> numerical_summary(const SourceModel& model,
   return lines;
 }
 
-void report_numerics(const RunContext& context, const std::vector<MeasuredLayer>& records,
-                     const formats::Plan* plan) {
+void report_numerics(const waves::RunContext& context,
+                     const std::vector<waves::MeasuredLayer>& records, const records::Plan* plan) {
   if (!context.comm.is_root()) return;
   for (const std::string& line : numerical_summary(context.model, records, context.options, plan)) {
     context.log.line("numerics", line);
@@ -118,7 +119,8 @@ void report_numerics(const RunContext& context, const std::vector<MeasuredLayer>
   }
 }
 
-void require_rtn_within_limit(const SourceModel& model, const std::vector<MeasuredLayer>& records,
+void require_rtn_within_limit(const model::SourceModel& model,
+                              const std::vector<waves::MeasuredLayer>& records,
                               std::int64_t max_rtn_layers) {
   std::int64_t layers = 0;
   const auto names = rounded_groups(model, records, layers);

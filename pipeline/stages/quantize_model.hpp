@@ -2,7 +2,7 @@
 
 #include "pipeline/stages/allocate_bits.hpp"
 #include "pipeline/stages/balance.hpp"
-#include "pipeline/stages/run_context.hpp"
+#include "pipeline/waves/run_context.hpp"
 
 namespace shardquant::stages {
 
@@ -12,7 +12,7 @@ namespace shardquant::stages {
 /// kept; a finished output is left as it is. hessians_kept: the measure stage left all of them.
 /// Returns how the work fell to the ranks, on root. Collective.
 /// @throws SharedFailure(try_again) when the run stops
-Balance quantize_model(const RunContext& context, const AllocatedModel& allocated,
+Balance quantize_model(const waves::RunContext& context, const output::AllocatedModel& allocated,
                        bool hessians_kept);
 
 }  // namespace shardquant::stages

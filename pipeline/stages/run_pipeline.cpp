@@ -14,13 +14,13 @@ namespace shardquant::stages {
 
 namespace {
 
-void log_balance(const RunContext& context, const Balance& balance) {
+void log_balance(const waves::RunContext& context, const Balance& balance) {
   if (context.comm.is_root() && balance.items() > 0) context.log.line("balance", balance.text());
 }
 
 }  // namespace
 
-void run_pipeline(const RunContext& context, bool measure_only) {
+void run_pipeline(const waves::RunContext& context, bool measure_only) {
   StageTimes times(context.comm);
   check_plain_numbers(context);
   check_validation_rows(context);
@@ -33,7 +33,7 @@ void run_pipeline(const RunContext& context, bool measure_only) {
     report_numerics(context, measured.layers, nullptr);
     return;
   }
-  const AllocatedModel allocated = allocate_bits(context, measured.measurement);
+  const output::AllocatedModel allocated = allocate_bits(context, measured.measurement);
   times.finish("allocate");
   const Balance quantized = quantize_model(context, allocated, keep_hessians);
   times.finish("quantize");

@@ -5,11 +5,10 @@
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/folder_files.hpp"
-#include "pipeline/formats/model_directory.hpp"
-#include "pipeline/formats/rewrite_config.hpp"
 #include "pipeline/formats/shard_file.hpp"
-#include "pipeline/stages/card_facts.hpp"
-#include "pipeline/stages/layer_state.hpp"
+#include "pipeline/output/describe_model.hpp"
+#include "pipeline/output/layer_state.hpp"
+#include "pipeline/report/model_card.hpp"
 
 namespace shardquant::stages {
 
@@ -32,10 +31,11 @@ std::string calibration_name(const config::RunConfig::Calibration& calibration) 
   return name_of(calibration.tokens);
 }
 
-report::ModelCard card_of(const RunContext& context, const AllocatedModel& allocated,
+report::ModelCard card_of(const waves::RunContext& context, const output::AllocatedModel& allocated,
                           const std::optional<Evaluation>& evaluation) {
-  const formats::Plan& plan = allocated.plan;
-  report::ModelCard card = card_of_model(context.config.model.path, context.model.description);
+  const records::Plan& plan = allocated.plan;
+  report::ModelCard card =
+      output::card_of_model(context.config.model.path, context.model.description);
   card.bpw = plan.bpw();
   card.stored_bpw = plan.stored_bpw();
   card.folder = name_of(context.config.output.dir);
@@ -51,7 +51,7 @@ report::ModelCard card_of(const RunContext& context, const AllocatedModel& alloc
   card.calibration_rows = context.config.calibration.rows;
   card.calibration_length = context.config.calibration.length;
   if (evaluation) {
-    const model::Comparison& figures = evaluation->figures;
+    const evaluation::Comparison& figures = evaluation->figures;
     card.evaluation = {figures.other_perplexity, figures.plain_perplexity, figures.mean_divergence,
                        figures.divergence_99,    figures.top_agreement,    evaluation->rows,
                        evaluation->length,       evaluation->rows_hash};
@@ -60,7 +60,7 @@ report::ModelCard card_of(const RunContext& context, const AllocatedModel& alloc
 }
 
 // The hash of the card that this job wrote; empty where it wrote none.
-std::string written_hash(const RunContext& context, const std::string& fingerprint) {
+std::string written_hash(const waves::RunContext& context, const std::string& fingerprint) {
   const fs::path path = context.work.quantized(kName);
   if (!checkpoint::state_file_is_usable(path, kKind, fingerprint)) return "";
   return checkpoint::StateFileReader(path, kKind, fingerprint).text("hash");
@@ -68,27 +68,13 @@ std::string written_hash(const RunContext& context, const std::string& fingerpri
 
 }  // namespace
 
-report::ModelCard card_of_model(const fs::path& source,
-                                const model::ModelDescription& description) {
-  report::ModelCard card;
-  card.model = formats::model_name(source);
-  card.family = model::family_name(description.family);
-  card.parameters = description.block_parameters();
-  card.exl2_version = formats::kExl2Version;
-  CardFacts facts = read_card_facts(source, description.config_text);
-  card.base_model = std::move(facts.base_model);
-  card.license = std::move(facts.license);
-  card.prompt_format = std::move(facts.prompt_format);
-  return card;
-}
-
-void write_card(const RunContext& context, const AllocatedModel& allocated,
+void write_card(const waves::RunContext& context, const output::AllocatedModel& allocated,
                 const std::optional<Evaluation>& evaluation) {
   comm::on_root(context.comm, [&] {
     const fs::path path = context.config.output.dir / formats::kModelCardName;
     const std::string text = report::model_card_text(card_of(context, allocated, evaluation));
     const std::string hash = checkpoint::xxh3_128_hex(text);
-    const std::string fingerprint = output_fingerprint(context, allocated);
+    const std::string fingerprint = output::output_fingerprint(context, allocated);
     const std::string known = written_hash(context, fingerprint);
     if (fs::exists(path)) {
       // Its table of sizes is written by a sweep; it does not count.

@@ -11,8 +11,8 @@
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/model_directory.hpp"
+#include "pipeline/output/layer_state.hpp"
 #include "pipeline/report/memory.hpp"
-#include "pipeline/stages/layer_state.hpp"
 #include "pipeline/stages/numerical_report.hpp"
 
 namespace shardquant::stages {
@@ -26,8 +26,9 @@ constexpr const char* kName = "report";
 constexpr int kFrontierSteps = 24;
 constexpr std::int64_t kMostSettingsBytes = std::int64_t{1} << 24;
 
-RunReport::Output describe_output(const RunContext& context, const AllocatedModel& allocated) {
-  const formats::Plan& plan = allocated.plan;
+RunReport::Output describe_output(const waves::RunContext& context,
+                                  const output::AllocatedModel& allocated) {
+  const records::Plan& plan = allocated.plan;
   RunReport::Output output;
   output.asked_bpw = context.config.allocate.bpw;
   output.bpw = plan.bpw();
@@ -46,10 +47,11 @@ RunReport::Output describe_output(const RunContext& context, const AllocatedMode
   return output;
 }
 
-std::vector<RunReport::Layer> describe_layers(const SourceModel& model, const formats::Plan& plan) {
+std::vector<RunReport::Layer> describe_layers(const model::SourceModel& model,
+                                              const records::Plan& plan) {
   std::vector<RunReport::Layer> layers;
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
-    const formats::PlannedLayer& planned = plan.layers[i];
+    const records::PlannedLayer& planned = plan.layers[i];
     const model::LinearLayer& layer = model.layer(static_cast<std::int64_t>(i));
     layers.push_back({planned.key, model.group(layer.group).block,
                       planned.key.substr(planned.key.rfind('.') + 1), planned.desc,
@@ -60,9 +62,9 @@ std::vector<RunReport::Layer> describe_layers(const SourceModel& model, const fo
 }
 
 // Bits per weight that all layers have at the least and at the most.
-std::pair<double, double> reachable_bpw(const formats::Measurement& measurement) {
+std::pair<double, double> reachable_bpw(const records::Measurement& measurement) {
   double least = 0.0, most = 0.0, weights = 0.0;
-  for (const formats::LayerMeasurement& layer : measurement.layers) {
+  for (const records::LayerMeasurement& layer : measurement.layers) {
     const auto [low, high] =
         std::minmax_element(layer.options.begin(), layer.options.end(),
                             [](const auto& a, const auto& b) { return a.bits() < b.bits(); });
@@ -73,8 +75,8 @@ std::pair<double, double> reachable_bpw(const formats::Measurement& measurement)
   return {least / weights, most / weights};
 }
 
-std::vector<RunReport::FrontierPoint> describe_frontier(const RunContext& context,
-                                                        const formats::Measurement& measurement) {
+std::vector<RunReport::FrontierPoint> describe_frontier(const waves::RunContext& context,
+                                                        const records::Measurement& measurement) {
   const auto [least, most] = reachable_bpw(measurement);
   const auto input = allocation::allocation_input(measurement, context.work.measurement().string());
   allocation::AllocationRequest request;
@@ -86,7 +88,7 @@ std::vector<RunReport::FrontierPoint> describe_frontier(const RunContext& contex
         std::ceil(1000.0 * (least + (most - least) * step / kFrontierSteps)) / 1000.0;
     try {
       const auto points = allocation::allocate_frontier(input, request, {bpw});
-      const formats::Plan& plan = points.front().plan;
+      const records::Plan& plan = points.front().plan;
       frontier.push_back(
           {bpw, plan.bpw(), plan.objective_value, plan.lower_bound, plan.sum_err, plan.max_err});
     } catch (const Failure& failure) {
@@ -97,14 +99,14 @@ std::vector<RunReport::FrontierPoint> describe_frontier(const RunContext& contex
 }
 
 // Every option that all layers have.
-std::vector<RunReport::Uniform> describe_uniform(const formats::Measurement& measurement) {
+std::vector<RunReport::Uniform> describe_uniform(const records::Measurement& measurement) {
   struct Total {
     std::size_t layers = 0;
     double bits = 0.0, weights = 0.0, err = 0.0;
   };
   std::map<std::string, Total> totals;
-  for (const formats::LayerMeasurement& layer : measurement.layers) {
-    for (const formats::MeasuredOption& option : layer.options) {
+  for (const records::LayerMeasurement& layer : measurement.layers) {
+    for (const records::MeasuredOption& option : layer.options) {
       Total& total = totals[option.desc];
       ++total.layers;
       total.bits += static_cast<double>(option.bits());
@@ -123,16 +125,16 @@ std::vector<RunReport::Uniform> describe_uniform(const formats::Measurement& mea
 }
 
 RunReport::Evaluation describe_evaluation(const Evaluation& evaluation) {
-  const model::Comparison& figures = evaluation.figures;
+  const evaluation::Comparison& figures = evaluation.figures;
   return {evaluation.rows,         evaluation.length,        figures.tokens,
           evaluation.rows_hash,    figures.other_perplexity, figures.plain_perplexity,
           figures.mean_divergence, figures.divergence_99,    figures.top_agreement,
           evaluation.block_errors};
 }
 
-std::vector<RunReport::Warning> describe_warnings(const RunContext& context,
+std::vector<RunReport::Warning> describe_warnings(const waves::RunContext& context,
                                                   const MeasuredModel& measured,
-                                                  const formats::Plan& plan) {
+                                                  const records::Plan& plan) {
   constexpr std::string_view kMark = "warning: ";
   std::vector<RunReport::Warning> warnings;
   for (const std::string& text : plan.warnings) warnings.push_back({text, true});
@@ -156,9 +158,9 @@ void keep_report(const RunContext& context, double bpw, const std::string& text)
 
 }  // namespace
 
-RunReport describe_run(const RunContext& context, const MeasuredModel& measured,
-                       const AllocatedModel& allocated, const std::optional<Evaluation>& evaluation,
-                       const StageTimes& times) {
+RunReport describe_run(const waves::RunContext& context, const MeasuredModel& measured,
+                       const output::AllocatedModel& allocated,
+                       const std::optional<Evaluation>& evaluation, const StageTimes& times) {
   RunReport report;
   report.stages = times.gather(context.comm);
   report.run.peak_bytes = context.comm.max(report::peak_resident_bytes());
@@ -195,16 +197,17 @@ RunReport describe_run(const RunContext& context, const MeasuredModel& measured,
   return report;
 }
 
-void write_report(const RunContext& context, const MeasuredModel& measured,
-                  const AllocatedModel& allocated, const std::optional<Evaluation>& evaluation,
-                  const StageTimes& times) {
+void write_report(const waves::RunContext& context, const MeasuredModel& measured,
+                  const output::AllocatedModel& allocated,
+                  const std::optional<Evaluation>& evaluation, const StageTimes& times) {
   const std::filesystem::path json = context.work.report();
   const std::filesystem::path page = context.work.report_page();
   const std::filesystem::path record = context.work.quantized(kName);
   // The settings as they are written: another name of the same text is shown as it is now.
-  const std::string run = fmt::format(
-      "{}:{}:{}", output_fingerprint(context, allocated), evaluation ? evaluation->rows_hash : "",
-      checkpoint::xxh3_128_hex(config::output_identity(context.config)));
+  const std::string run =
+      fmt::format("{}:{}:{}", output::output_fingerprint(context, allocated),
+                  evaluation ? evaluation->rows_hash : "",
+                  checkpoint::xxh3_128_hex(config::output_identity(context.config)));
   std::int64_t is_there = 0;
   comm::on_root(context.comm, [&] {
     is_there = std::filesystem::exists(json) && std::filesystem::exists(page) &&

@@ -12,6 +12,7 @@
 
 #include "kernels/api/kernel_error.hpp"
 #include "kernels/make_backend.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace {
 
@@ -121,8 +122,8 @@ void run(Backend& backend, const Shape& shape) {
   row("norms", norms, n * k * k / fp32);
 
   std::vector<std::vector<RowGroup>> options;
-  for (const QuantOption& option : exl2_2023_options()) {
-    options.push_back(cut_into_groups(option, shape.inputs));
+  for (const shardquant::exl2::QuantOption& option : shardquant::exl2::exl2_2023_options()) {
+    options.push_back(shardquant::exl2::cut_into_groups(option, shape.inputs));
   }
   const auto measure = [&] { backend.measure_options(weight, factor, options, {}, {}, 1); };
   const double count = static_cast<double>(options.size());

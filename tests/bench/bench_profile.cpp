@@ -19,7 +19,8 @@
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/quantizer_kernels.hpp"
 #include "kernels/prepare_process.hpp"
-#include "pipeline/stages/work_cost.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/waves/work_cost.hpp"
 
 namespace {
 
@@ -64,17 +65,17 @@ class ProfileBench {
   }
 
   // Operations of the same.
-  stages::WorkAmount amount() const {
-    stages::WorkAmount sum = stages::block_work(description_, layout_, 0, kTokens, kLength);
+  waves::WorkAmount amount() const {
+    waves::WorkAmount sum = waves::block_work(description_, layout_, 0, kTokens, kLength);
     for (const model::HessianGroup& group : layout_.groups) {
       if (group.block != 0) continue;
-      const auto units = stages::measure_units(layout_, group, kernels::exl2_2023_options());
+      const auto units = waves::measure_units(layout_, group, exl2::exl2_2023_options());
       sum += units.work(0, units.count());
     }
     return sum;
   }
 
-  const stages::WorkAmount& seconds() const { return seconds_; }
+  const waves::WorkAmount& seconds() const { return seconds_; }
 
  private:
   Matrix random_matrix(std::int64_t rows, std::int64_t cols, float spread) {
@@ -112,8 +113,8 @@ class ProfileBench {
     seconds_.forward +=
         seconds_of([&] { backend_.linear(x, backend_.load_weight(tensor), {}, y); });
     std::vector<std::vector<kernels::RowGroup>> options;
-    for (const kernels::QuantOption& option : kernels::exl2_2023_options()) {
-      options.push_back(kernels::cut_into_groups(option, layer.inputs));
+    for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+      options.push_back(exl2::cut_into_groups(option, layer.inputs));
     }
     Matrix weight;
     kernels::SweepTimes times;
@@ -156,7 +157,7 @@ class ProfileBench {
   CpuBackend backend_{1};
   kernels::QuantizerSettings settings_;
   std::mt19937_64 random_{20230916};
-  stages::WorkAmount seconds_;
+  waves::WorkAmount seconds_;
 };
 
 // 1e9 bytes per second to a file of the current folder and back from it, which is mostly from
@@ -196,8 +197,8 @@ int main(int argc, char** argv) {
       argc == 3 ? one_block(std::atoll(argv[1]), std::atoll(argv[2])) : one_block(1536, 4096);
   ProfileBench bench(description);
   bench.run();
-  const stages::WorkAmount amount = bench.amount();
-  const stages::WorkAmount& seconds = bench.seconds();
+  const waves::WorkAmount amount = bench.amount();
+  const waves::WorkAmount& seconds = bench.seconds();
   const DiskRates disk = disk_rates();
   if (disk.write == 0.0) {
     std::fprintf(stderr, "bench_profile: no file can be written here\n");

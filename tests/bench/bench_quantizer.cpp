@@ -15,6 +15,7 @@
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/quantizer_kernels.hpp"
 #include "kernels/prepare_process.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace {
 
@@ -51,8 +52,8 @@ void bench(std::int64_t k, int threads) {
   std::vector<float> stored(static_cast<std::size_t>(k * k));
   for (float& value : stored) value = 0.02f * normal(random);
   std::vector<std::vector<RowGroup>> options;
-  for (const QuantOption& option : exl2_2023_options()) {
-    options.push_back(cut_into_groups(option, k));
+  for (const shardquant::exl2::QuantOption& option : shardquant::exl2::exl2_2023_options()) {
+    options.push_back(shardquant::exl2::cut_into_groups(option, k));
   }
 
   const double rate = sgemm_rate();

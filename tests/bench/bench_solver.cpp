@@ -218,7 +218,7 @@ int main(int argc, char** argv) {
   const int limit = argc > 3 ? std::atoi(argv[3]) : 60;
   try {
     const auto input =
-        allocation::allocation_input(formats::read_measurement_2023(argv[1]), argv[1]);
+        allocation::allocation_input(records::read_measurement_2023(argv[1]), argv[1]);
     compare(input, bpw, limit);
     time_objectives(input, bpw);
   } catch (const Failure& failure) {

@@ -6,7 +6,7 @@
 
 #include "pipeline/allocation/allocate.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/measurement_file_2024.hpp"
+#include "pipeline/records/measurement_file_2024.hpp"
 #include "tests/fuzz/scratch_folder.hpp"
 
 namespace {
@@ -32,15 +32,15 @@ void allocate_lightly(const allocation::AllocationInput& input) {
 }
 
 void try_measurement(std::string_view text) {
-  const formats::AnyMeasurement any = formats::parse_measurement(text, "fuzz");
-  if (const auto* measurement = std::get_if<formats::Measurement>(&any)) {
-    const std::string written = formats::measurement_2023_text(*measurement);
-    require(formats::parse_measurement_2023(written, "again") == *measurement);
+  const records::AnyMeasurement any = records::parse_measurement(text, "fuzz");
+  if (const auto* measurement = std::get_if<records::Measurement>(&any)) {
+    const std::string written = records::measurement_2023_text(*measurement);
+    require(records::parse_measurement_2023(written, "again") == *measurement);
     allocate_lightly(allocation::allocation_input(*measurement, "fuzz"));
   } else {
-    const auto& modules = std::get<formats::Measurement2024>(any);
-    const std::string written = formats::measurement_2024_text(modules);
-    require(formats::parse_measurement_2024(written, "again").modules == modules.modules);
+    const auto& modules = std::get<records::Measurement2024>(any);
+    const std::string written = records::measurement_2024_text(modules);
+    require(records::parse_measurement_2024(written, "again").modules == modules.modules);
     const std::vector<std::int64_t> numel(modules.modules.size(), 1'000'000);
     allocate_lightly(allocation::allocation_input(modules, numel, "fuzz"));
   }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/rewrite_config.hpp"
+#include "pipeline/formats/weights/exl2/rewrite_config.hpp"
 #include "pipeline/model/model_description.hpp"
 #include "tests/fuzz/scratch_folder.hpp"
 
@@ -26,7 +26,7 @@ void use(const model::ModelDescription& model, std::string_view text) {
     require(parameters == model.block_parameters());
   }
   const std::string rewritten =
-      formats::rewrite_config(text, "config.json", {4.0, 6, 64, 256, "tokens.i32"});
+      exl2::rewrite_config(text, "config.json", {4.0, 6, 64, 256, "tokens.i32"});
   require(model::parse_model_description(rewritten, "config.json").storage == model::Storage::exl2);
 }
 

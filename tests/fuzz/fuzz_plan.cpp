@@ -4,15 +4,15 @@
 #include <string_view>
 
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/plan_file.hpp"
+#include "pipeline/records/plan_file.hpp"
 #include "tests/fuzz/scratch_folder.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace shardquant;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
-    const formats::Plan plan = formats::parse_plan(text, "fuzz");
-    fuzz::require(formats::parse_plan(formats::plan_text(plan), "again") == plan);
+    const records::Plan plan = records::parse_plan(text, "fuzz");
+    fuzz::require(records::parse_plan(records::plan_text(plan), "again") == plan);
   } catch (const Failure& failure) {
     fuzz::require(failure.code() == ExitCode::bad_data);
   }

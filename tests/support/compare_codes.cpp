@@ -5,8 +5,8 @@
 #include <exception>
 #include <vector>
 
-#include "pipeline/formats/exl2_reader.hpp"
-#include "pipeline/stages/source_model.hpp"
+#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
+#include "pipeline/model/source_model.hpp"
 
 namespace {
 
@@ -20,9 +20,9 @@ struct Count {
 };
 
 // Codes by input, not by stored row: two near equal diagonal elements may have changed places.
-std::vector<std::uint8_t> codes_by_input(const formats::Exl2Layer& layer) {
+std::vector<std::uint8_t> codes_by_input(const exl2::Exl2Layer& layer) {
   std::vector<std::uint8_t> stored(static_cast<std::size_t>(layer.inputs * layer.padded_outputs()));
-  formats::unpack_codes(layer, 0, layer.inputs, stored);
+  exl2::unpack_codes(layer, 0, layer.inputs, stored);
   std::vector<std::uint8_t> by_input(stored.size());
   const auto row = static_cast<std::size_t>(layer.padded_outputs());
   for (std::size_t k = 0; k < static_cast<std::size_t>(layer.inputs); ++k) {
@@ -33,7 +33,7 @@ std::vector<std::uint8_t> codes_by_input(const formats::Exl2Layer& layer) {
   return by_input;
 }
 
-void compare(const formats::Exl2Layer& a, const formats::Exl2Layer& b, Count& count) {
+void compare(const exl2::Exl2Layer& a, const exl2::Exl2Layer& b, Count& count) {
   if (a.groups != b.groups) {
     ++count.other_groups;
     return;
@@ -45,13 +45,13 @@ void compare(const formats::Exl2Layer& a, const formats::Exl2Layer& b, Count& co
   for (std::size_t i = 0; i < codes_a.size(); ++i) count.equal += codes_a[i] == codes_b[i];
 }
 
-Count compare(const stages::SourceModel& a, const stages::SourceModel& b) {
+Count compare(const model::SourceModel& a, const model::SourceModel& b) {
   Count count;
   for (const model::LinearLayer& layer : a.layout.linear_layers) {
-    if (!formats::is_exl2_layer(a.folder, layer.key)) continue;
-    const auto read = [&](const stages::SourceModel& from) {
-      return formats::read_exl2_layer(from.folder, layer.key, layer.inputs, layer.outputs,
-                                      layer.has_bias);
+    if (!exl2::is_exl2_layer(a.folder, layer.key)) continue;
+    const auto read = [&](const model::SourceModel& from) {
+      return exl2::read_exl2_layer(from.folder, layer.key, layer.inputs, layer.outputs,
+                                   layer.has_bias);
     };
     compare(read(a), read(b), count);
   }
@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
     return 64;
   }
   try {
-    const Count count = compare(stages::SourceModel(argv[1]), stages::SourceModel(argv[2]));
+    const Count count = compare(model::SourceModel(argv[1]), model::SourceModel(argv[2]));
     std::printf(
         "{\"layers\": %lld, \"layers_with_other_groups\": %lld, \"codes\": %lld, "
         "\"equal_percent\": %.4f}\n",

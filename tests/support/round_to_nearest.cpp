@@ -15,7 +15,7 @@
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/formats/output_shards.hpp"
 #include "pipeline/formats/shard_file.hpp"
-#include "pipeline/stages/source_model.hpp"
+#include "pipeline/model/source_model.hpp"
 
 namespace {
 
@@ -30,7 +30,7 @@ void round_group(std::span<float> weights, int bits) {
   for (float& w : weights) w = std::clamp(std::nearbyint(w / scale), -top - 1, top) * scale;
 }
 
-std::vector<std::uint16_t> tensor_halves(const stages::SourceModel& model, const std::string& name,
+std::vector<std::uint16_t> tensor_halves(const model::SourceModel& model, const std::string& name,
                                          std::int64_t row, int bits, std::int64_t group) {
   const auto& info = model.folder.at(name);
   std::int64_t elements = 1;
@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: round_to_nearest SOURCE TARGET BITS GROUP\n");
     return 64;
   }
-  const stages::SourceModel model{std::filesystem::path(argv[1])};
+  const model::SourceModel model{std::filesystem::path(argv[1])};
   const std::filesystem::path target = argv[2];
   std::filesystem::create_directories(target);
   std::vector<formats::TensorSpec> specs;

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "pipeline/formats/measurement_file.hpp"
+#include "pipeline/records/measurement_file.hpp"
 #include "solver/check_solution.hpp"
 #include "solver/objective.hpp"
 #include "solver/solve_choice_problem.hpp"
@@ -20,8 +20,8 @@ constexpr double kBpw = 2.4;
 
 // The layers of the shared measurement over and over, each error times exp(sigma * normal).
 solver::ChoiceProblem large_problem(int groups, double sigma, solver::Objective objective) {
-  static const formats::Measurement measurement =
-      formats::read_measurement_2023(tests::shared_path(kShared));
+  static const records::Measurement measurement =
+      records::read_measurement_2023(tests::shared_path(kShared));
   tests::RandomProblems random(70);
   solver::ChoiceProblem problem;
   double budget = 0.0;

@@ -13,12 +13,12 @@ namespace {
 constexpr const char* kMistral = "data/measurements/silicon-maid-7b.2024.json";
 constexpr const char* kMixtral = "data/measurements/mixtral-8x7b-instruct.2024.json";
 
-formats::Measurement2024 read_shared(const std::string& name) {
-  return formats::parse_measurement_2024(formats::read_text_file(tests::shared_path(name), 1 << 30),
+records::Measurement2024 read_shared(const std::string& name) {
+  return records::parse_measurement_2024(formats::read_text_file(tests::shared_path(name), 1 << 30),
                                          name);
 }
 
-AllocationInput input_of(const formats::Measurement2024& measurement) {
+AllocationInput input_of(const records::Measurement2024& measurement) {
   std::vector<std::int64_t> numel;
   for (const auto& shape : find_module_shapes(measurement).shapes) {
     numel.push_back(shape ? shape->numel() : 0);
@@ -44,13 +44,13 @@ solver::ChoiceProblem first_modules(const AllocationInput& input, std::size_t mo
 
 // One layer [8192, 8192]: the worked example of exl2-format.md section 4 with its 74 groups.
 TEST(ModuleShapes, CountsTheBitsOfTheWorkedExample) {
-  const formats::ProjectionRecipe recipe{{8, 4, 3}, {32, 128, 128}, {0.05, 0.10, 0.85}, 4};
+  const records::ProjectionRecipe recipe{{8, 4, 3}, {32, 128, 128}, {0.05, 0.10, 0.85}, 4};
   const std::int64_t cols = 8192;
   const std::int64_t weights = cols * (416 * 8 + 896 * 4 + 6880 * 3);
   const std::int64_t per_group = 16 + 32 + 4 * cols;
   EXPECT_EQ(projection_bits(recipe, 8192, cols, false), weights + 74 * per_group);
   EXPECT_EQ(projection_bits(recipe, 8192, cols, true), weights + 74 * per_group + 32 * 8192);
-  const formats::ProjectionRecipe half{{4}, {32}, {0.5}, 4};
+  const records::ProjectionRecipe half{{4}, {32}, {0.5}, 4};
   EXPECT_FALSE(projection_bits(half, 8192, cols, true).has_value());
 }
 

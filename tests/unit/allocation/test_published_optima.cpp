@@ -18,8 +18,8 @@ class PublishedOptima : public testing::Test {
  protected:
   void SetUp() override {
     SKIP_WITHOUT_SHARED(kShared);
-    static const formats::Measurement measurement =
-        formats::read_measurement_2023(tests::shared_path(kShared));
+    static const records::Measurement measurement =
+        records::read_measurement_2023(tests::shared_path(kShared));
     measurement_ = &measurement;
     input_ = allocation_input(measurement, kShared);
   }
@@ -42,7 +42,7 @@ class PublishedOptima : public testing::Test {
     EXPECT_LE(allocation.plan.total_bits, allocation.plan.budget_bits);
   }
 
-  const formats::Measurement* measurement_ = nullptr;
+  const records::Measurement* measurement_ = nullptr;
   AllocationInput input_;
 };
 
@@ -95,7 +95,7 @@ TEST_F(PublishedOptima, TheRuleOf2023ChoosesWhatTheFileHolds) {
   EXPECT_FALSE(allocation.plan.lower_bound.has_value());
   EXPECT_TRUE(allocation.plan.warnings.empty());
 
-  formats::Measurement marked = *measurement_;
+  records::Measurement marked = *measurement_;
   for (auto& layer : marked.layers) layer.best_option_max = layer.best_option = std::nullopt;
   mark_choices(allocation, marked);
   EXPECT_TRUE(marked == *measurement_);

@@ -6,14 +6,14 @@
 #include <filesystem>
 #include <fstream>
 
-#include "kernels/api/quant_option.hpp"
 #include "pipeline/allocation/allocation_input.hpp"
 #include "pipeline/commands/print_allocation.hpp"
+#include "pipeline/forecast/output_size.hpp"
 #include "pipeline/formats/file_handle.hpp"
-#include "pipeline/formats/measurement_file_2024.hpp"
-#include "pipeline/formats/plan_file.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/model_description.hpp"
-#include "pipeline/stages/output_size.hpp"
+#include "pipeline/records/measurement_file_2024.hpp"
+#include "pipeline/records/plan_file.hpp"
 #include "tests/support/make_model.hpp"
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_directory.hpp"
@@ -41,20 +41,20 @@ class SolveCommand : public testing::Test {
       auto& measured = measurement_.layers.emplace_back();
       measured.key = layer.key;
       measured.numel = layer.parameters();
-      for (const auto& option : kernels::exl2_2023_options()) {
-        const auto groups = kernels::cut_into_groups(option, layer.inputs);
+      for (const auto& option : exl2::exl2_2023_options()) {
+        const auto groups = exl2::cut_into_groups(option, layer.inputs);
         if (groups.empty()) continue;
-        const std::int64_t bits = kernels::measured_bits(groups, layer.outputs);
+        const std::int64_t bits = exl2::measured_bits(groups, layer.outputs);
         const double bpw = static_cast<double>(bits) / static_cast<double>(measured.numel);
         const double scale = 0.5 + 0.1 * static_cast<double>(measurement_.layers.size() % 5);
-        measured.options.push_back(formats::measured_option(
-            kernels::describe(option), bits, measured.numel, scale * std::exp2(-bpw),
+        measured.options.push_back(records::measured_option(
+            exl2::describe(option), bits, measured.numel, scale * std::exp2(-bpw),
             {option.group_size, option.bits, option.proportions, option.scale_bits}));
       }
     }
     measurement_.last_module_idx = 8;
     measurement_.base_perplexity = 10.0;
-    formats::write_measurement_2023(arguments_.measurement = path("m.json"), measurement_,
+    records::write_measurement_2023(arguments_.measurement = path("m.json"), measurement_,
                                     formats::Overwrite::no);
     arguments_.bpw = 4.0;
   }
@@ -74,7 +74,7 @@ class SolveCommand : public testing::Test {
 
   tests::TempDirectory folder_;
   std::filesystem::path model_ = folder_.path() / "model";
-  formats::Measurement measurement_;
+  records::Measurement measurement_;
   SolveArguments arguments_;
 };
 
@@ -82,10 +82,10 @@ TEST_F(SolveCommand, WritesAPlanThatNamesItsInput) {
   arguments_.out = path("plan.json");
   const std::string printed = run();
   EXPECT_NE(printed.find("gap 0, proved"), std::string::npos) << printed;
-  const formats::Plan plan = formats::read_plan(arguments_.out);
+  const records::Plan plan = records::read_plan(arguments_.out);
   EXPECT_EQ(plan.layers.size(), 21u);
   EXPECT_EQ(plan.measurement_hash,
-            formats::content_hash(formats::read_text_file(arguments_.measurement, 1 << 30)));
+            records::content_hash(formats::read_text_file(arguments_.measurement, 1 << 30)));
   for (const auto& layer : plan.layers) EXPECT_TRUE(plan.recipes.contains(layer.desc));
   EXPECT_LE(plan.total_bits, plan.budget_bits);
   expect_refusal([&] { run(); }, ExitCode::cannot_create, {"plan.json"});
@@ -97,8 +97,8 @@ TEST_F(SolveCommand, FillsInTheMeasurement) {
   arguments_.out = path("plan.json");
   arguments_.measurement_out = path("filled.json");
   run();
-  const formats::Plan plan = formats::read_plan(arguments_.out);
-  const auto filled = formats::read_measurement_2023(arguments_.measurement_out);
+  const records::Plan plan = records::read_plan(arguments_.out);
+  const auto filled = records::read_measurement_2023(arguments_.measurement_out);
   for (std::size_t l = 0; l < filled.layers.size(); ++l) {
     const auto& layer = filled.layers[l];
     ASSERT_TRUE(layer.best_option && layer.best_option_max);
@@ -111,13 +111,13 @@ TEST_F(SolveCommand, MeetsASizeOfTheFolder) {
   arguments_.out = path("plan.json");
   arguments_.force = true;
   run();
-  const std::int64_t at_4_bpw = *formats::read_plan(arguments_.out).folder_bytes;
+  const std::int64_t at_4_bpw = *records::read_plan(arguments_.out).folder_bytes;
 
   arguments_.bpw = 0.0;
   for (const std::int64_t less : {0, 2'000, 20'000, 60'000}) {
     arguments_.size = std::to_string(at_4_bpw - less);
     run();
-    const formats::Plan plan = formats::read_plan(arguments_.out);
+    const records::Plan plan = records::read_plan(arguments_.out);
     EXPECT_LE(*plan.folder_bytes, at_4_bpw - less);
     EXPECT_EQ(plan.folder_budget_bytes, at_4_bpw - less);
     // What is left over: the rounding up of headers and plan, and less than one step of a layer.
@@ -133,10 +133,10 @@ TEST_F(SolveCommand, MeetsASizeOfTheFolder) {
 // The upper bound that the allocation works with is never below the size itself.
 TEST_F(SolveCommand, BoundsTheSizeOfTheFolder) {
   for (const std::int64_t shard_mib : {1, 8192}) {
-    const stages::OutputSize size(model_, 6, shard_mib);
+    const forecast::OutputSize size(model_, 6, shard_mib);
     const allocation::FolderSize by_layer = size.by_layer(measurement_);
     for (std::size_t option : {0u, 5u, 11u, 23u}) {
-      formats::Plan plan;
+      records::Plan plan;
       std::int64_t bound = by_layer.fixed_bytes;
       for (std::size_t l = 0; l < measurement_.layers.size(); ++l) {
         const auto& layer = measurement_.layers[l];
@@ -192,7 +192,7 @@ TEST_F(SolveCommand, AppliesConstraints) {
   arguments_.ceilings = {"*.2.mlp.*=3.5"};
   arguments_.ties = {"re:self_attn\\.[kv]_proj$"};
   run();
-  const formats::Plan plan = formats::read_plan(arguments_.out);
+  const records::Plan plan = records::read_plan(arguments_.out);
   EXPECT_EQ(plan.constraints.size(), 4u);
   for (int i = 0; i < 7; ++i) EXPECT_EQ(plan.layers[i].desc, "1.0:8b 32g s4");
   for (int block : {1, 2}) {
@@ -212,7 +212,7 @@ TEST_F(SolveCommand, PrintsAHeatMap) {
   input.layers = {{"b.0.x", 10, {{"low", 20, 0.5, 2.0, 20}, {"high", 80, 0.1, 8.0, 80}}},
                   {"b.1.x\033[2J", 10, {{"low", 20, 0.5, 2.0, 20}, {"high", 80, 0.1, 8.0, 80}}},
                   {"b.1.x", 10, {{"low", 20, 0.5, 2.0, 20}, {"high", 80, 0.1, 8.0, 80}}}};
-  formats::Plan plan;
+  records::Plan plan;
   plan.layers = {{"b.0.x", "low", 20, 0.5}, {"b.1.x", "low", 20, 0.5}, {"b.1.x", "high", 80, 0.1}};
   const std::string map = plan_heat_map(input, plan);
   EXPECT_NE(map.find("▁█  5.000"), std::string::npos) << map;
@@ -243,7 +243,7 @@ TEST(SolveCommand2024, WritesAStrategy) {
   const std::string text = formats::read_text_file(arguments.measurement_out, 1 << 30);
   EXPECT_NE(text.find("\"strategy\": {\n        \"model.layers.0.self_attn\": {\n"),
             std::string::npos);
-  EXPECT_NO_THROW(formats::parse_measurement_2024(text, "out"));
+  EXPECT_NO_THROW(records::parse_measurement_2024(text, "out"));
   arguments.model = folder.path().string();
   expect_refusal([&] { solve(arguments); }, ExitCode::config, {"2023 schema"});
 }

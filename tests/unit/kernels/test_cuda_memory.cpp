@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "kernels/api/kernel_error.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "tests/support/backend_test.hpp"
 #include "tests/support/random_layer.hpp"
 
@@ -60,8 +61,8 @@ TEST_F(CudaMemory, FewerOptionsAtATimeGiveTheSameErrors) {
   const Matrix w = backend->permuted_transpose(
       {reinterpret_cast<const std::byte*>(weight.data()), ElementType::f32, 90, rows}, factor.perm);
   std::vector<std::vector<RowGroup>> options;
-  for (const QuantOption& option : exl2_2023_options()) {
-    options.push_back(cut_into_groups(option, rows));
+  for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+    options.push_back(exl2::cut_into_groups(option, rows));
     if (options.back().empty()) options.pop_back();
   }
   const auto all = backend->measure_options(w, factor, options, {}, {}, 1);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "kernels/api/kernel_error.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "tests/support/backend_test.hpp"
 #include "tests/support/random_layer.hpp"
 
@@ -45,8 +46,8 @@ class CudaSweep : public testing::Test {
 
   static std::vector<std::vector<RowGroup>> options_of(std::int64_t rows) {
     std::vector<std::vector<RowGroup>> options;
-    for (const QuantOption& option : exl2_2023_options()) {
-      auto groups = cut_into_groups(option, rows);
+    for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+      auto groups = exl2::cut_into_groups(option, rows);
       if (!groups.empty()) options.push_back(std::move(groups));
     }
     return options;
@@ -149,7 +150,7 @@ TEST_F(CudaSweep, ShrinkRangeOf2024AgreesWithTheOracle) {
   for (std::int64_t i = 0; i < 128; ++i) damped.at(i, i) += factor.damp;
   const Dense w_oracle = tests::permuted_rows(layer.weight, factor.perm);
   for (const std::size_t option : {12u, 23u}) {
-    const auto groups = cut_into_groups(exl2_2023_options()[option], 128);
+    const auto groups = exl2::cut_into_groups(exl2::exl2_2023_options()[option], 128);
     const QuantizedMatrix got = cuda->quantize(w, factor, groups, settings);
     const auto want = oracle::left_looking_gptq(w_oracle, damped, groups, settings);
     EXPECT_GE(share_equal(got.codes, want.codes), 0.995) << option;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "tests/oracle/naive_gptq.hpp"
 #include "tests/support/random_layer.hpp"
 
@@ -33,7 +34,7 @@ TEST(OracleGptq, BothFormsGiveIdenticalCodesAndTheLossIsTheQuadraticForm) {
       for (std::int64_t i = 0; i < h.rows; ++i) damped.at(i, i) += 0.07 * mean;
       kernels::QuantizerSettings settings;
       settings.scale_rounding = rounding;
-      const auto groups = kernels::cut_into_groups(kernels::exl2_2023_options()[option], h.rows);
+      const auto groups = exl2::cut_into_groups(exl2::exl2_2023_options()[option], h.rows);
       const Dense w = tests::permuted_rows(layer.weight, perm);
 
       const Result right = naive_gptq(w, damped, groups, settings);

@@ -6,6 +6,7 @@
 
 #include "kernels/api/half_types.hpp"
 #include "kernels/api/kernel_error.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "tests/support/backend_test.hpp"
 #include "tests/support/random_layer.hpp"
 
@@ -153,9 +154,10 @@ TEST_P(Quantizer, CodesAndErrorsAgreeWithTheOracle) {
       Dense damped = h;
       for (std::int64_t i = 0; i < k; ++i) damped.at(i, i) += factor.damp;
 
-      for (const QuantOption& option : exl2_2023_options()) {
-        SCOPED_TRACE(describe(option) + " K " + std::to_string(k) + " N " + std::to_string(n));
-        const auto groups = cut_into_groups(option, k);
+      for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+        SCOPED_TRACE(exl2::describe(option) + " K " + std::to_string(k) + " N " +
+                     std::to_string(n));
+        const auto groups = exl2::cut_into_groups(option, k);
         if (groups.empty()) continue;
         const QuantizedMatrix got = backend->quantize(w, factor, groups, settings);
         const oracle::Result want = oracle::left_looking_gptq(w_oracle, damped, groups, settings);
@@ -180,8 +182,8 @@ TEST_P(Quantizer, MeasuringAllOptionsEqualsQuantizingEach) {
   const HessianFactor factor = backend->factor_hessian(hessian_of(*backend, layer, 0.5), {});
   const Matrix w = permuted_weight(*backend, layer, factor);
   std::vector<std::vector<RowGroup>> options;
-  for (const QuantOption& option : exl2_2023_options()) {
-    options.push_back(cut_into_groups(option, 512));
+  for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+    options.push_back(exl2::cut_into_groups(option, 512));
   }
   const auto errors = backend->measure_options(w, factor, options, {}, {}, 1);
   for (std::size_t i = 0; i < options.size(); ++i) {
@@ -203,7 +205,7 @@ TEST_P(Quantizer, SameBytesForAnyNumberOfThreads) {
   const HessianFactor factor2 = other->factor_hessian(hessian_of(*other, layer, 0.5), {});
   EXPECT_EQ(to_host(factor.unit_factor), to_host(factor2.unit_factor));
   const Matrix w = permuted_weight(*backend, layer, factor);
-  const auto groups = cut_into_groups(exl2_2023_options()[17], 384);
+  const auto groups = exl2::cut_into_groups(exl2::exl2_2023_options()[17], 384);
   const QuantizedMatrix one = backend->quantize(w, factor, groups, {});
   const QuantizedMatrix two = other->quantize(w, factor2, groups, {});
   EXPECT_EQ(one.codes, two.codes);
@@ -223,7 +225,7 @@ TEST_P(Quantizer, IdentityHessianIsRoundToNearest) {
   backend->upload(identity, h);
   const HessianFactor factor = backend->factor_hessian(std::move(h), {});
   const Matrix w = permuted_weight(*backend, layer, factor);
-  const auto groups = cut_into_groups(exl2_2023_options()[12], 64);
+  const auto groups = exl2::cut_into_groups(exl2::exl2_2023_options()[12], 64);
   const QuantizedMatrix got = backend->quantize(w, factor, groups, {});
   const Dense w_oracle = tests::permuted_rows(layer.weight, factor.perm);
   for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -250,8 +252,9 @@ TEST_P(Quantizer, SketchedErrorsFollowTheirDefinition) {
     sketch.values[i] = values[i];
   }
   const Matrix s = on_device(15, 128, values);
-  const std::vector<std::vector<RowGroup>> options = {cut_into_groups(exl2_2023_options()[12], 128),
-                                                      cut_into_groups(exl2_2023_options()[7], 128)};
+  const std::vector<std::vector<RowGroup>> options = {
+      exl2::cut_into_groups(exl2::exl2_2023_options()[12], 128),
+      exl2::cut_into_groups(exl2::exl2_2023_options()[7], 128)};
   const auto errors = backend->measure_options(w, factor, options, {}, s, sketch_rows);
   const WeightNorms norms = backend->weight_norms(w, factor, s, sketch_rows);
   const Dense w_oracle = tests::permuted_rows(layer.weight, factor.perm);
@@ -280,7 +283,7 @@ TEST_P(Quantizer, ZeroAndTinyGroupsGiveNoNaN) {
     for (std::int64_t k = 0; k < 64; ++k) layer.weight.at(n, k) = 0.0;
   }
   const HessianFactor factor = backend->factor_hessian(hessian_of(*backend, layer, 0.5), {});
-  const auto groups = cut_into_groups(exl2_2023_options()[12], 64);
+  const auto groups = exl2::cut_into_groups(exl2::exl2_2023_options()[12], 64);
   QuantizedMatrix zero =
       backend->quantize(permuted_weight(*backend, layer, factor), factor, groups, {});
   EXPECT_EQ(zero.error.damped_loss, 0.0);
@@ -360,12 +363,12 @@ TEST_P(Quantizer, MultipleOfTheIdentityEqualsTheIdentityMethod) {
   const HessianFactor none = backend->factor_hessian(on_device(96, 96, diagonal), settings);
   EXPECT_EQ(factor.perm, none.perm);
   const Matrix w = permuted_weight(*backend, layer, factor);
-  for (const QuantOption& option : exl2_2023_options()) {
-    const auto groups = cut_into_groups(option, 96);
+  for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
+    const auto groups = exl2::cut_into_groups(option, 96);
     if (groups.empty()) continue;
     const QuantizedMatrix got = backend->quantize(w, factor, groups, settings);
     const QuantizedMatrix rounded = backend->quantize(w, none, groups, settings);
-    EXPECT_EQ(got.codes, rounded.codes) << describe(option);
+    EXPECT_EQ(got.codes, rounded.codes) << exl2::describe(option);
     EXPECT_EQ(got.scale_codes, rounded.scale_codes);
     EXPECT_EQ(got.scale_max, rounded.scale_max);
     EXPECT_NEAR(got.error.damped_loss / ((0.37 + factor.damp) * rounded.error.damped_loss), 1.0,
@@ -379,7 +382,7 @@ TEST_P(Quantizer, WeightsOfADeadInputAreKeptAndCountForNothing) {
   const HessianFactor factor = backend->factor_hessian(hessian_of(*backend, layer, 0.5), {});
   EXPECT_EQ(factor.dead_inputs, 1);
   EXPECT_EQ(factor.perm.back(), 7);
-  const auto groups = cut_into_groups(exl2_2023_options()[12], 64);
+  const auto groups = exl2::cut_into_groups(exl2::exl2_2023_options()[12], 64);
   const auto quantized = [&] {
     return backend->quantize(permuted_weight(*backend, layer, factor), factor, groups, {});
   };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/api/half_types.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "tests/support/backend_test.hpp"
 #include "tests/support/npz_file.hpp"
 #include "tests/support/shared_data.hpp"
@@ -62,12 +63,12 @@ TEST_P(ReferenceVectors, HessianPermutationCodesAndErrorsOfAllOptions) {
 
   double least_agreement = 1.0;
   double worst_error = 0.0;
-  for (std::size_t i = 0; i < exl2_2023_options().size(); ++i) {
-    const QuantOption& option = exl2_2023_options()[i];
+  for (std::size_t i = 0; i < exl2::exl2_2023_options().size(); ++i) {
+    const exl2::QuantOption& option = exl2::exl2_2023_options()[i];
     const auto& reference = variant.at("options")[i];
-    ASSERT_EQ(reference.at("desc").get<std::string>(), describe(option));
-    const auto groups = cut_into_groups(option, k);
-    EXPECT_EQ(measured_bits(groups, n), reference.at("total_bits").get<std::int64_t>());
+    ASSERT_EQ(reference.at("desc").get<std::string>(), exl2::describe(option));
+    const auto groups = exl2::cut_into_groups(option, k);
+    EXPECT_EQ(exl2::measured_bits(groups, n), reference.at("total_bits").get<std::int64_t>());
     const QuantizedMatrix got = backend->quantize(w, factor, groups, settings);
     std::int64_t same = 0;
     for (std::int64_t j = 0; j < k * n; ++j) {
@@ -78,9 +79,9 @@ TEST_P(ReferenceVectors, HessianPermutationCodesAndErrorsOfAllOptions) {
     const double want = reference.at("err_pooled_closed_form_f64");
     const double error = std::abs(err / want - 1.0);
     std::printf("%-30s codes equal %8.4f %%   err %.6f reference %.6f (%+.4f %%)\n",
-                describe(option).c_str(), 100 * agreement, err, want, 100 * (err / want - 1));
-    EXPECT_TRUE(agreement >= 0.995 || error <= 1e-3) << describe(option);
-    EXPECT_LE(error, 1e-3) << describe(option);
+                exl2::describe(option).c_str(), 100 * agreement, err, want, 100 * (err / want - 1));
+    EXPECT_TRUE(agreement >= 0.995 || error <= 1e-3) << exl2::describe(option);
+    EXPECT_LE(error, 1e-3) << exl2::describe(option);
     least_agreement = std::min(least_agreement, agreement);
     worst_error = std::max(worst_error, error);
   }

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "kernels/api/half_types.hpp"
-#include "pipeline/formats/exl2_layer.hpp"
-#include "pipeline/formats/rewrite_config.hpp"
+#include "pipeline/evaluation/evaluate_rows.hpp"
 #include "pipeline/formats/safetensors_writer.hpp"
-#include "pipeline/model/evaluate_rows.hpp"
+#include "pipeline/formats/weights/exl2/exl2_layer.hpp"
+#include "pipeline/formats/weights/exl2/rewrite_config.hpp"
 #include "tests/support/backend_test.hpp"
 #include "tests/support/make_model.hpp"
 #include "tests/support/opened_model.hpp"
@@ -48,7 +48,7 @@ class TensorFile {
 /// A layer of random codes in 6, 4 and 3 bits, and the weight [N, K] it decodes to, element by
 /// element.
 struct RandomExl2Layer {
-  formats::Exl2Layer packed;
+  exl2::Exl2Layer packed;
   std::vector<std::uint16_t> decoded;
 
   RandomExl2Layer(const model::LinearLayer& layer, std::span<const std::uint16_t> bias,
@@ -71,13 +71,13 @@ struct RandomExl2Layer {
         for (std::int64_t n = 0; n < layer.outputs; ++n) {
           const auto code = static_cast<std::uint8_t>(random() % (1u << groups[g].bits));
           codes[row * layer.outputs + n] = code;
-          decoded[n * layer.inputs + perm[row]] = formats::decode_weight(
+          decoded[n * layer.inputs + perm[row]] = exl2::decode_weight(
               code, groups[g].bits, scales[g * layer.outputs + n], scale_max[g]);
         }
       }
     }
-    packed = formats::pack_exl2_layer(layer.key, layer.inputs, layer.outputs, groups, codes, scales,
-                                      scale_max, perm, bias);
+    packed = exl2::pack_exl2_layer(layer.key, layer.inputs, layer.outputs, groups, codes, scales,
+                                   scale_max, perm, bias);
   }
 };
 
@@ -108,9 +108,9 @@ struct EqualFolders {
         plain_file.add({layer.key + ".bias", formats::Dtype::f16, {layer.outputs}},
                        std::as_bytes(std::span(bias)));
       }
-      const auto specs = formats::exl2_tensor_specs(layer.key, layer.inputs, layer.outputs,
-                                                    made.packed.groups, layer.has_bias);
-      const auto bytes = formats::exl2_tensor_bytes(made.packed);
+      const auto specs = exl2::exl2_tensor_specs(layer.key, layer.inputs, layer.outputs,
+                                                 made.packed.groups, layer.has_bias);
+      const auto bytes = exl2::exl2_tensor_bytes(made.packed);
       for (std::size_t i = 0; i < specs.size(); ++i) exl2_file.add(specs[i], bytes[i]);
     }
     for (const model::PlainTensor& tensor : opened.layout.plain_tensors) {
@@ -119,7 +119,7 @@ struct EqualFolders {
     fs::create_directories(plain());
     fs::create_directories(exl2());
     fs::copy_file(source() / "config.json", plain() / "config.json");
-    std::ofstream(exl2() / "config.json") << formats::rewrite_config(
+    std::ofstream(exl2() / "config.json") << exl2::rewrite_config(
         opened.description.config_text, "config.json", {4.0, 16, 1, 1, "x"});
     plain_file.write(plain() / "model.safetensors");
     exl2_file.write(exl2() / "model.safetensors");
@@ -179,8 +179,8 @@ TEST_P(FolderWeightsTest, AnExl2FolderHasTheLossOfItsDecodedTwin) {
   std::vector<double> losses;
   for (const fs::path& path : {folders.exl2(), folders.plain()}) {
     const OpenedModel opened(path);
-    for (const auto& row : model::evaluate_rows(*backend, opened.description, opened.layout,
-                                                opened.weights, tokens, {0, 4, 33})) {
+    for (const auto& row : evaluation::evaluate_rows(*backend, opened.description, opened.layout,
+                                                     opened.weights, tokens, {0, 4, 33})) {
       losses.push_back(row.nll);
     }
   }

@@ -8,10 +8,10 @@
 
 #include "kernels/api/half_types.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/exl2_layer.hpp"
 #include "pipeline/formats/file_handle.hpp"
 #include "pipeline/formats/output_shards.hpp"
 #include "pipeline/formats/shard_file.hpp"
+#include "pipeline/formats/weights/exl2/exl2_layer.hpp"
 #include "pipeline/model/model_tensors.hpp"
 #include "tests/support/make_model.hpp"
 #include "tests/support/shared_data.hpp"
@@ -195,11 +195,11 @@ void quantize(std::vector<StoredTensor>& tensors, const std::string& key, std::i
   const std::vector<kernels::RowGroup> groups = {{0, static_cast<int>(inputs), 4}};
   std::vector<std::int32_t> perm(inputs);
   std::iota(perm.begin(), perm.end(), 0);
-  const formats::Exl2Layer layer = formats::pack_exl2_layer(
+  const exl2::Exl2Layer layer = exl2::pack_exl2_layer(
       key, inputs, outputs, groups, std::vector<std::uint8_t>(inputs * outputs, 9),
       std::vector<std::uint8_t>(outputs, 3), std::vector<std::uint16_t>{0x3000}, perm);
-  const auto specs = formats::exl2_tensor_specs(key, inputs, outputs, groups, false);
-  const auto bytes = formats::exl2_tensor_bytes(layer);
+  const auto specs = exl2::exl2_tensor_specs(key, inputs, outputs, groups, false);
+  const auto bytes = exl2::exl2_tensor_bytes(layer);
   for (std::size_t i = 0; i < specs.size(); ++i) {
     tensors.push_back({specs[i], {bytes[i].begin(), bytes[i].end()}});
   }

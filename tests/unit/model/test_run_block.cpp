@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/evaluation/evaluate_rows.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/model/evaluate_rows.hpp"
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
 #include "tests/oracle/naive_forward.hpp"
@@ -136,8 +136,9 @@ class RunBlock : public BackendTest {
 
   void expect_losses(const Fixture& fixture, const Dense& logits) {
     const OpenedModel& opened = *fixture.opened;
-    const auto rows = model::evaluate_rows(*backend, opened.description, opened.layout,
-                                           opened.weights, *fixture.stream, {0, kRows, kLength});
+    const auto rows =
+        evaluation::evaluate_rows(*backend, opened.description, opened.layout, opened.weights,
+                                  *fixture.stream, {0, kRows, kLength});
     ASSERT_EQ(std::ssize(rows), kRows);
     for (std::int64_t row = 0; row < kRows; ++row) {
       double expected = 0.0;
@@ -230,18 +231,18 @@ TEST_P(RunBlock, RangesAndPassesGiveTheBytesOfOneRange) {
   const Fixture fixture(small_model("llama"));
   const OpenedModel& opened = *fixture.opened;
   constexpr std::int64_t kLong = 1500;
-  ASSERT_EQ(model::evaluation_batch_rows(kLong), 2);
+  ASSERT_EQ(evaluation::evaluation_batch_rows(kLong), 2);
   make_tokens(fixture.directory.path() / "long.i32", 5 * kLong, fixture.options.vocab, 6);
   const formats::TokenStream stream(fixture.directory.path() / "long.i32");
   const auto losses_of = [&](std::int64_t first, std::int64_t count, std::int64_t hidden_bytes) {
-    model::EvaluateSettings settings;
+    evaluation::EvaluateSettings settings;
     settings.hidden_bytes = hidden_bytes;
     std::vector<double> shares;
     settings.progress = [&](double share) { shares.push_back(share); };
     std::vector<double> losses;
     for (const auto& row :
-         model::evaluate_rows(*backend, opened.description, opened.layout, opened.weights, stream,
-                              {first, count, kLong}, settings)) {
+         evaluation::evaluate_rows(*backend, opened.description, opened.layout, opened.weights,
+                                   stream, {first, count, kLong}, settings)) {
       losses.push_back(row.nll);
     }
     EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()));
@@ -288,8 +289,8 @@ TEST_P(RunBlock, ABadNumberIsRefusedByName) {
     const Fixture fixture(small_model("llama"));
     spoil(*fixture.opened, name, kNan);
     try {
-      model::evaluate_rows(*backend, fixture.opened->description, fixture.opened->layout,
-                           fixture.opened->weights, *fixture.stream, {0, kRows, kLength});
+      evaluation::evaluate_rows(*backend, fixture.opened->description, fixture.opened->layout,
+                                fixture.opened->weights, *fixture.stream, {0, kRows, kLength});
       FAIL() << name << ": not refused";
     } catch (const Failure& failure) {
       EXPECT_EQ(failure.code(), ExitCode::bad_data);

@@ -1,0 +1,38 @@
+#include "pipeline/formats/weights/exl2/rewrite_config.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "pipeline/failure.hpp"
+#include "pipeline/formats/json_text.hpp"
+
+namespace shardquant::exl2 {
+
+std::string rewrite_config(std::string_view source_text, const std::string& file,
+                           const Exl2ConfigEntry& entry) {
+  const formats::JsonText strict = formats::JsonText::parse(source_text, file);
+  if (!strict.root().is_object()) strict.root().refuse("must be an object");
+  auto config = nlohmann::ordered_json::parse(source_text);
+
+  nlohmann::ordered_json quantization = {
+      {"quant_method", "exl2"},
+      {"version", kExl2Version},
+      {"bits", entry.bits},
+      {"head_bits", entry.head_bits},
+      {"calibration",
+       {{"rows", entry.calibration_rows},
+        {"length", entry.calibration_length},
+        {"dataset", entry.calibration_dataset}}},
+  };
+  const auto former = config.find("quantization_config");
+  if (former != config.end()) {
+    if (!former->is_null()) quantization["original_quantization_config"] = *former;
+    config.erase(former);
+  }
+  config["torch_dtype"] = "float16";
+  // Newer transformers write "dtype" in its place and read either.
+  if (config.contains("dtype")) config["dtype"] = "float16";
+  config["quantization_config"] = std::move(quantization);
+  return config.dump(2) + '\n';
+}
+
+}  // namespace shardquant::exl2

@@ -1,0 +1,25 @@
+#include "pipeline/output/describe_model.hpp"
+
+#include <utility>
+
+#include "pipeline/formats/model_directory.hpp"
+#include "pipeline/formats/weights/exl2/rewrite_config.hpp"
+#include "pipeline/output/card_facts.hpp"
+
+namespace shardquant::output {
+
+report::ModelCard card_of_model(const std::filesystem::path& source,
+                                const model::ModelDescription& description) {
+  report::ModelCard card;
+  card.model = formats::model_name(source);
+  card.family = model::family_name(description.family);
+  card.parameters = description.block_parameters();
+  card.exl2_version = exl2::kExl2Version;
+  CardFacts facts = read_card_facts(source, description.config_text);
+  card.base_model = std::move(facts.base_model);
+  card.license = std::move(facts.license);
+  card.prompt_format = std::move(facts.prompt_format);
+  return card;
+}
+
+}  // namespace shardquant::output

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "kernels/api/backend.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/model/source_model.hpp"
+#include "pipeline/waves/packed_hessian.hpp"
+#include "pipeline/waves/work_cost.hpp"
+
+namespace shardquant::waves {
+
+/// What calibration gives for one Hessian group.
+struct CalibratedGroup {
+  PackedHessian hessian;        ///< 2 X^T X / rows
+  std::vector<float> sketches;  ///< [rows * kSketchRows, K] for err_norm row_mean, else empty
+};
+
+/// Random projections of a calibration row's inputs that stand in for them in the row's error:
+/// ||Omega X E|| / ||Omega X W|| tracks ||X E|| / ||X W|| to about 1 % (performance.md section 0).
+inline constexpr std::int64_t kSketchRows = 16;
+
+/// Errors of the options of one layer, and how the Hessian of its group behaved.
+struct MeasuredLayer {
+  std::int64_t layer = 0;
+  /// Indices of the options measured, ascending, where there are others that exist; else empty.
+  std::vector<std::int64_t> options;
+  double damp = 0.0;
+  std::int64_t damping_tries = 0;  ///< attempts at factoring the Hessian, the fp64 one included
+  kernels::FactorMethod method = kernels::FactorMethod::fp32;  ///< of the factor used
+  std::int64_t dead_inputs = 0;
+  double seconds = 0.0;                      ///< this item took; for the balance, not for results
+  double cost = 0.0;                         ///< it was predicted to take, in operations; likewise
+  std::vector<double> err;                   ///< by option of the table, NaN where not measured
+  std::vector<std::int64_t> flushed_groups;  ///< by option
+
+  bool is_part() const { return !options.empty(); }
+  std::vector<std::byte> to_bytes() const;
+  /// Inverse of to_bytes; takes its part off the front of `bytes`.
+  static MeasuredLayer from_bytes(std::span<const std::byte>& bytes);
+};
+
+/// How errors are taken from the sweep (design.md section 3, step 6).
+enum class ErrNorm {
+  pooled,    ///< sqrt(tr(E^T H E) / tr(W^T H W)), closed form
+  row_mean,  ///< mean over calibration rows of ||X_r E|| / ||X_r W||, from sketches
+};
+
+/// Takes a layer that is measured; returns whether to go on with the next one.
+using MeasuredLayerSink = std::function<bool(const MeasuredLayer&)>;
+
+/// Factors the Hessian of a group once and measures the layers and options of units [first, end)
+/// (measure_units of the group and `options`), layer after layer. What an option gives does not
+/// depend on the others measured with it. False where `sink` ended it before the last layer.
+/// @throws Failure(bad_data) naming the tensor or the group, where weight or Hessian hold NaN
+bool measure_group(kernels::Backend& backend, const model::SourceModel& model, std::int64_t group,
+                   const CalibratedGroup& calibrated, std::span<const exl2::QuantOption> options,
+                   const kernels::QuantizerSettings& settings, ErrNorm norm,
+                   const GroupUnits& units, std::int64_t first, std::int64_t end,
+                   const MeasuredLayerSink& sink);
+
+/// One record of a layer from records of parts of its options, which together have all of them. In
+/// any order; all are of the same layer and say the same of its Hessian. @pre at least one
+MeasuredLayer merge_parts(std::span<const MeasuredLayer> parts);
+
+}  // namespace shardquant::waves
