@@ -71,8 +71,8 @@ struct VerifyArguments {
   bool follow_symlinks = false;
 };
 
-/// Strict check of an EXL2 folder, its bytes against their checksums included, on root; with a source folder the error of every layer's
-/// weights.
+/// Strict check of an EXL2 folder, its bytes against their checksums included, on root; with a
+/// source folder the error of every layer's weights.
 void verify(const VerifyArguments& arguments);
 
 struct TokenizeArguments {

@@ -20,6 +20,7 @@
 #include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/report/event_collector.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/hash_model.hpp"
@@ -149,6 +150,23 @@ void open_event_log(const std::filesystem::path& path, const std::string& run,
   }
 }
 
+// Ranks other than root write into logs of their own, which root takes over as they grow.
+void open_event_logs(comm::Communicator& comm, const checkpoint::WorkFolder& work,
+                     const std::string& run, std::optional<report::EventLog>& events,
+                     std::optional<report::EventCollector>& collector) {
+  comm::on_root(comm, [&] {
+    std::filesystem::remove_all(work.rank_events());  // of an earlier start
+    if (comm.size() > 1) checkpoint::create_folders_durably(work.rank_events());
+    open_event_log(work.events(), run, events);
+  });
+  comm::on_all(comm, [&] {
+    if (!events) events.emplace(report::rank_event_log(work.rank_events(), comm.rank()), run);
+  });
+  if (comm.is_root() && comm.size() > 1) {
+    collector.emplace(*events, work.rank_events(), comm.size());
+  }
+}
+
 // What ended the run is told in any case, also where the log has no room for it.
 void record_end(report::EventLog& events, ExitCode code) {
   try {
@@ -217,7 +235,7 @@ void JobRunner::report_start(const forecast::MemoryPlan& memory) {
 
 // Read whole once, however many jobs there are. Collective.
 const std::vector<std::string>& JobRunner::file_hashes() {
-  if (!file_hashes_) file_hashes_ = stages::hash_model(comm_, model_->folder);
+  if (!file_hashes_) file_hashes_ = stages::hash_model(comm_, log_, model_->folder);
   return *file_hashes_;
 }
 
@@ -237,13 +255,8 @@ void JobRunner::run(const Job& job) {
   faults::reach(faults::Point::work_opened);
 
   std::optional<report::EventLog> events;
-  comm::on_all(comm_, [&] {
-    if (comm_.is_root()) {
-      open_event_log(work.events(), fingerprints.run, events);
-    } else {
-      events.emplace();
-    }
-  });
+  std::optional<report::EventCollector> collector;
+  open_event_logs(comm_, work, fingerprints.run, events, collector);
   const waves::RunContext context{comm_,
                                   *backend_,
                                   config,
@@ -259,7 +272,8 @@ void JobRunner::run(const Job& job) {
                                   slices_of(config),
                                   quantizer_settings(config.quantizer),
                                   exl2::exl2_2023_options(),
-                                  device_link_.get()};
+                                  device_link_.get(),
+                                  collector ? &*collector : nullptr};
   report_restart(context);
   context.events.write("run_start", "start",
                        {{"ranks", comm_.size()},
@@ -267,6 +281,7 @@ void JobRunner::run(const Job& job) {
   try {
     with_device_faults(comm_.rank(),
                        [&] { stages::run_pipeline(context, job.last == LastStage::measure); });
+    if (collector) collector->collect();
     report_end(context);
   } catch (const Failure& failure) {
     record_end(*events, failure.code());

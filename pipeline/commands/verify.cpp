@@ -64,6 +64,13 @@ void verify(const VerifyArguments& arguments) {
     require_same_shape(model, *source);
   }
 
+  const auto files = output::check_checksums(model.folder.directory());
+  if (files) {
+    std::printf("%lld files as they were written (%s)\n", static_cast<long long>(*files),
+                output::kChecksumsName);
+  } else {
+    std::printf("no %s: whether bytes were changed cannot be told\n", output::kChecksumsName);
+  }
   std::int64_t bits = 0;
   std::int64_t parameters = 0;
   std::int64_t flushed = 0;
@@ -82,13 +89,6 @@ void verify(const VerifyArguments& arguments) {
     if (source) {
       std::printf("%-44s weights off by %.5f\n", info.key.c_str(), weight_error(layer, *source, i));
     }
-  }
-  const auto files = output::check_checksums(model.folder.directory());
-  if (files) {
-    std::printf("%lld files as they were written (%s)\n", static_cast<long long>(*files),
-                output::kChecksumsName);
-  } else {
-    std::printf("no %s: whether bytes were changed cannot be told\n", output::kChecksumsName);
   }
   for (const std::string& warning : model.folder.warnings()) {
     std::printf("warning: %s\n", warning.c_str());

@@ -54,7 +54,7 @@ struct StagePlan {
 /// What a job of `ranks` ranks that begins anew will do.
 struct JobPlan {
   int ranks = 0;
-  std::vector<StagePlan> stages;  ///< calibrate, measure, quantize, write
+  std::vector<StagePlan> stages;  ///< calibrate, measure, quantize, write, evaluate
   std::vector<PlannedItem> measured, quantized;
   MemoryPlan memory;
   std::int64_t host_bytes = 0;    ///< of a rank

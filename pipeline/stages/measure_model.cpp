@@ -138,10 +138,10 @@ void require_complete(const waves::RunContext& context, const Missing& missing,
 
 // layer_measured: of all options of a layer, as one rank measured them or root put them together;
 // options_measured: of a part.
-void write_event(const waves::RunContext& context, const waves::MeasuredLayer& record, int rank) {
+void write_event(const waves::RunContext& context, const waves::MeasuredLayer& record) {
   context.events.write(record.is_part() ? "options_measured" : "layer_measured", "measure",
                        {{"layer", context.model.layer(record.layer).key},
-                        {"rank", rank},
+                        {"rank", context.comm.rank()},
                         {"options", waves::options_text(record.options)},
                         {"dur_s", record.seconds},
                         {"cost", record.cost},
@@ -172,7 +172,7 @@ waves::MeasuredLayer whole_record(const waves::RunContext& context, std::int64_t
   if (context.work.borrows_measurement()) return record;  // left as parts where it is
   waves::save_measurement(context, record);
   waves::remove_measured_parts(context, layer);
-  write_event(context, record, context.comm.rank());
+  write_event(context, record);
   return record;
 }
 
@@ -194,7 +194,6 @@ std::vector<waves::MeasuredLayer> gather_records(const waves::RunContext& contex
     std::span<const std::byte> left = gathered[rank];
     while (!left.empty()) {
       waves::MeasuredLayer record = waves::MeasuredLayer::from_bytes(left);
-      write_event(context, record, static_cast<int>(rank));
       balance.add(static_cast<int>(rank), record.seconds, record.cost);
       found[static_cast<std::size_t>(record.layer)].push_back(std::move(record));
     }
@@ -301,6 +300,7 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
           waves::save_measurement(context, record);
           waves::require_rtn_allowed(context.model, part.group, record.method,
                                      context.config.quantizer.max_rtn_layers);
+          write_event(context, record);
           mine.push_back(record);
           context.control.note_layer(record.seconds);
           return !context.control.should_stop();
@@ -314,6 +314,7 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
   Balance balance("measure", context.comm.size());
   std::vector<waves::MeasuredLayer> records;
   comm::on_all(context.comm, [&] { records = gather_records(context, mine, balance); });
+  if (context.collector != nullptr) context.collector->collect();
   comm::on_root(context.comm, [&] {
     require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
   });

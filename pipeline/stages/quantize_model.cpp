@@ -73,6 +73,7 @@ class LayerQuantizer {
       items_.push_back({layer, context_.comm.rank(), now - begin,
                         waves::operations_of(all.work(part.first, u + 1)) -
                             waves::operations_of(all.work(part.first, u))});
+      write_event(items_.back());
       begin = now;
     }
     return true;
@@ -97,6 +98,14 @@ class LayerQuantizer {
     output::save_layer(context_, allocated_, layer, quantized, files_, first, tensor - first);
   }
 
+  void write_event(const QuantizedItem& item) const {
+    context_.events.write("layer_quantized", "quantize",
+                          {{"layer", context_.model.layer(item.layer).key},
+                           {"rank", item.rank},
+                           {"dur_s", item.seconds},
+                           {"cost", item.cost}});
+  }
+
   const waves::RunContext& context_;
   const output::AllocatedModel& allocated_;
   const std::vector<bool>& done_;
@@ -104,17 +113,13 @@ class LayerQuantizer {
   std::vector<QuantizedItem> items_;
 };
 
-// Collective; on root the balance is filled, and every item written to events.jsonl.
+// Collective; on root the balance is filled.
 Balance gather_items(const waves::RunContext& context, const std::vector<QuantizedItem>& mine) {
   Balance balance("quantize", context.comm.size());
   for (const QuantizedItem& item : comm::gather_values(context.comm, mine)) {
-    context.events.write("layer_quantized", "quantize",
-                         {{"layer", context.model.layer(item.layer).key},
-                          {"rank", item.rank},
-                          {"dur_s", item.seconds},
-                          {"cost", item.cost}});
     balance.add(item.rank, item.seconds, item.cost);
   }
+  if (context.collector != nullptr) context.collector->collect();
   report_balance(context, balance);
   return balance;
 }

@@ -147,7 +147,7 @@ std::vector<RunReport::Warning> describe_warnings(const waves::RunContext& conte
 }
 
 // The next size made in this work folder writes its report over this one.
-void keep_report(const RunContext& context, double bpw, const std::string& text) {
+void keep_report(const waves::RunContext& context, double bpw, const std::string& text) {
   const std::filesystem::path folder = context.work.kept_reports();
   checkpoint::create_folders_durably(folder);
   const std::string name =

@@ -11,6 +11,7 @@
 #include "pipeline/formats/token_stream.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/source_model.hpp"
+#include "pipeline/report/event_collector.hpp"
 #include "pipeline/report/events.hpp"
 #include "pipeline/report/log.hpp"
 #include "pipeline/waves/device_link.hpp"
@@ -37,7 +38,8 @@ struct RunContext {
   Slices slices;
   kernels::QuantizerSettings settings;
   std::span<const exl2::QuantOption> options;
-  DeviceLink* device_link = nullptr;  ///< null: partial Hessians go through host memory
+  DeviceLink* device_link = nullptr;            ///< null: partial Hessians go through host memory
+  report::EventCollector* collector = nullptr;  ///< of the other ranks' events, on root
 };
 
 }  // namespace shardquant::waves

@@ -96,7 +96,10 @@ def check_checksums():
         right = file.read_bytes()
         for place in (len(right) // 2, len(right) - 1):
             file.write_bytes(right[:place] + bytes([right[place] ^ 4]) + right[place + 1:])
-            refused(BAD_DATA, [name], "verify", "out")
+            if name.endswith("index.json"):  # what it names may be missing now
+                check(run("verify", "out").returncode in (BAD_DATA, NO_INPUT), "a flipped byte in the index")
+            else:
+                refused(BAD_DATA, [name], "verify", "out")
         file.write_bytes(right)
     run("verify", "out").check_returncode()
     return len(names)
