@@ -8,6 +8,7 @@
 
 #include "pipeline/allocation/allocate.hpp"
 #include "pipeline/allocation/frontier.hpp"
+#include "pipeline/allocation/make_request.hpp"
 #include "pipeline/allocation/module_shapes.hpp"
 #include "pipeline/commands/print_allocation.hpp"
 #include "pipeline/failure.hpp"
@@ -19,7 +20,6 @@ namespace shardquant::commands {
 
 namespace {
 
-using allocation::Constraint;
 using formats::Overwrite;
 using records::Measurement;
 using records::Measurement2024;
@@ -55,33 +55,11 @@ Input read_input(const std::string& file) {
   return input;
 }
 
-void add_constraints(const std::vector<std::string>& texts, Constraint::Kind kind,
-                     std::vector<Constraint>& constraints) {
-  for (const std::string& text : texts) {
-    constraints.push_back(allocation::parse_constraint(kind, text));
-  }
-}
-
-allocation::AllocationRequest make_request(const SolveArguments& arguments) {
-  allocation::AllocationRequest request;
-  request.objective = arguments.objective;
-  request.tolerance = arguments.tolerance;
-  add_constraints(arguments.pins, Constraint::Kind::pin, request.constraints);
-  add_constraints(arguments.floors, Constraint::Kind::floor, request.constraints);
-  add_constraints(arguments.ceilings, Constraint::Kind::ceiling, request.constraints);
-  add_constraints(arguments.ties, Constraint::Kind::tie, request.constraints);
-  add_constraints(arguments.ties_across_blocks, Constraint::Kind::tie_all, request.constraints);
-  if (!arguments.weights.empty()) {
-    request.weights = allocation::read_layer_weights(arguments.weights);
-  }
-  if (!arguments.size.empty()) {
-    request.budget = allocation::Budget::folder(allocation::parse_size(arguments.size));
-  } else if (arguments.bits > 0) {
-    request.budget = allocation::Budget::total_bits(arguments.bits);
-  } else {
-    request.budget = allocation::Budget::bits_per_weight(arguments.bpw);
-  }
-  return request;
+allocation::AllocationRequest request_of(const SolveArguments& arguments) {
+  return allocation::make_request({arguments.bpw, arguments.bits, arguments.size,
+                                   arguments.objective, arguments.tolerance, arguments.pins,
+                                   arguments.floors, arguments.ceilings, arguments.ties,
+                                   arguments.ties_across_blocks, arguments.weights});
 }
 
 Overwrite overwrite(const SolveArguments& arguments) {
@@ -185,7 +163,7 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
 
 void solve(const SolveArguments& arguments) {
   Input input = read_input(arguments.measurement);
-  allocation::AllocationRequest request = make_request(arguments);
+  allocation::AllocationRequest request = request_of(arguments);
   if (!arguments.frontier.empty()) {
     solve_frontier(arguments, input, request);
     return;

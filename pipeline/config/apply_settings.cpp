@@ -168,6 +168,23 @@ void SettingsReader::require_one_source() const {
   }
 }
 
+void SettingsReader::require_one_budget() const {
+  std::string given;
+  std::string place;
+  int count = 0;
+  for (const char* path : {"allocate.bpw", "allocate.size", "allocate.plan"}) {
+    const auto found = places_.find(path);
+    if (found == places_.end()) continue;
+    given += (count == 0 ? "" : " and ") + std::string(path);
+    place = found->second;
+    ++count;
+  }
+  if (count < 2) return;
+  throw Failure(ExitCode::config, fmt::format("{}{} are given; one of them says how many bits "
+                                              "there are",
+                                              place, given));
+}
+
 void SettingsReader::require_other_folders() const {
   const RunConfig::Work& work = config_.work;
   for (const auto& [path, folder] : {std::pair{"work.measured_in", work.measured_in},
@@ -188,6 +205,7 @@ RunConfig SettingsReader::finish() const {
                                                 allowed_values(setting)));
   }
   require_one_source();
+  require_one_budget();
   require_other_folders();
   if (config_.quantizer.shrink_low > config_.quantizer.shrink_high) {
     const auto low = places_.find("quantizer.shrink_low");

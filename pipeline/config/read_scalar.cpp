@@ -241,6 +241,27 @@ struct StoreValue {
     type.field(config) = node.text;
   }
 
+  void operator()(const TextListSetting& type) const {
+    constexpr std::size_t kMostTexts = 1000;
+    constexpr std::size_t kMostBytes = 1000;
+    const bool alone = node.kind == YamlNode::Kind::scalar;
+    const std::vector<YamlNode> items = alone ? std::vector{node} : node.items;
+    std::vector<std::string> texts;
+    for (const YamlNode& item : items) {
+      if (item.kind != YamlNode::Kind::scalar || item.text.empty() ||
+          item.text.size() > kMostBytes || !is_plain_line(item.text)) {
+        throw BadValue(fmt::format(
+            "expects texts of 1 to {} bytes, found {}", kMostBytes,
+            item.kind == YamlNode::Kind::scalar ? shown(item.text) : kind_name(item.kind)));
+      }
+      texts.push_back(item.text);
+    }
+    if (texts.size() > kMostTexts) {
+      throw BadValue(fmt::format("{} texts; at most {}", texts.size(), kMostTexts));
+    }
+    type.field(config) = std::move(texts);
+  }
+
   void operator()(const SourceListSetting& type) const {
     std::vector<RunConfig::Source> sources;
     for (std::size_t i = 0; i < node.items.size(); ++i) {
@@ -262,10 +283,12 @@ struct StoreValue {
 
 void store_value(const Setting& setting, const YamlNode& node, const std::filesystem::path& folder,
                  RunConfig& config) {
-  const bool is_list = std::holds_alternative<SourceListSetting>(setting.type);
+  const bool is_texts = std::holds_alternative<TextListSetting>(setting.type);
+  const bool is_list = is_texts || std::holds_alternative<SourceListSetting>(setting.type);
+  const bool stands_alone = is_texts && node.kind == YamlNode::Kind::scalar;
   if (!is_list) {
     expect_scalar(setting, node);
-  } else if (node.kind != YamlNode::Kind::sequence) {
+  } else if (node.kind != YamlNode::Kind::sequence && !stands_alone) {
     throw BadValue(
         fmt::format("expects {}, found {}", allowed_values(setting), kind_name(node.kind)));
   }

@@ -47,6 +47,7 @@ struct RunConfig {
   struct Measure {
     std::string options = "exl2-2023";
     std::string err_norm = "pooled";  ///< pooled, row_mean
+    std::filesystem::path file;       ///< a measurement of 2023, in place of measuring; or empty
   } measure;
 
   struct Quantizer {
@@ -60,8 +61,14 @@ struct RunConfig {
     std::string scale_rounding = "reader";  ///< reader, exl2-2023
   } quantizer;
 
+  /// Of `bpw`, `size` and `plan` one is given; where the others are, bpw does not count.
   struct Allocate {
     double bpw = 4.0;
+    std::string size;            ///< of the whole output folder, as "24GiB"
+    std::filesystem::path plan;  ///< plan.json that is carried out as it is
+    double tolerance = 0.0;
+    std::vector<std::string> pin, floor, ceiling, tie, tie_all;  ///< see allocation::Constraint
+    std::filesystem::path weights;                               ///< of layers, for `weighted`
     std::string objective = "sum";
     std::int64_t head_bits = 6;  ///< 2 3 4 5 6 8, or 16: the head stays fp16
   } allocate;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pipeline/allocation/make_request.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/output/allocated_model.hpp"
 #include "pipeline/records/measurement_file.hpp"
@@ -7,8 +8,13 @@
 
 namespace shardquant::stages {
 
-/// Solves the allocation on root, writes plan.json there and makes the result known to all ranks.
-/// measurement: on root. Collective. @throws Failure(config) where the budget cannot be met
+/// What the job asks of the allocation, but for the sizes of the output folder.
+/// @throws Failure: config for a text that is wrong; no_input, bad_data of the weights of layers
+allocation::AllocationRequest allocation_request(const config::RunConfig& config);
+
+/// Solves the allocation on root, or takes the plan that the job brings along, writes plan.json
+/// there and makes the result known to all ranks. measurement: on root. Collective. @throws
+/// Failure(config) where the budget cannot be met
 output::AllocatedModel allocate_bits(const waves::RunContext& context,
                                      const records::Measurement& measurement);
 

@@ -7,6 +7,7 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
+#include "pipeline/stages/given_files.hpp"
 #include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/waves/factor_group.hpp"
 #include "pipeline/waves/group_state.hpp"
@@ -94,7 +95,8 @@ bool all_options(const waves::RunContext& context, const std::vector<bool>& flag
 }
 
 Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
-  const std::vector<bool> measured = waves::find_measured_options(context);
+  std::vector<bool> measured = waves::find_measured_options(context);
+  if (!context.config.measure.file.empty()) measured.assign(measured.size(), true);
   const auto head = static_cast<std::size_t>(context.model.head_group());
   const bool head_is_quantized = context.config.allocate.head_bits < 16;
   Missing missing;
@@ -265,13 +267,16 @@ bool decide_keep_hessians(const waves::RunContext& context) {
 }
 
 MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians) {
+  const bool given = !context.config.measure.file.empty();
   const Missing missing = find_missing(context, keep_hessians);
   double perplexity = stored_perplexity(context);
   const bool need_perplexity =
-      context.comm.max(context.comm.is_root() && std::isnan(perplexity)) != 0;
+      !given && context.comm.max(context.comm.is_root() && std::isnan(perplexity)) != 0;
   const std::int64_t layers = std::ssize(context.model.layout.linear_layers) - 1;
   if (context.work.borrows_measurement()) require_complete(context, missing, need_perplexity);
-  if (missing.measured > 0) {
+  if (given) {
+    context.log.line("measure", "measured by " + context.config.measure.file.string());
+  } else if (missing.measured > 0) {
     context.log.line("measure",
                      fmt::format("{} of {} layers measured by {}", missing.measured, layers,
                                  context.work.borrows_measurement()
@@ -313,7 +318,9 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
 
   Balance balance("measure", context.comm.size());
   std::vector<waves::MeasuredLayer> records;
-  comm::on_all(context.comm, [&] { records = gather_records(context, mine, balance); });
+  comm::on_all(context.comm, [&] {
+    if (!given) records = gather_records(context, mine, balance);
+  });
   if (context.collector != nullptr) context.collector->collect();
   comm::on_root(context.comm, [&] {
     require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
@@ -321,6 +328,11 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
   report_balance(context, balance);
   context.events.write("phase_end", "measure");
   if (!context.comm.is_root()) return {};
+  if (given) {
+    GivenMeasurement file = read_given_measurement(context);
+    checkpoint::write_durably(context.work.measurement(), file.text);
+    return {std::move(file.measurement), {}, balance};
+  }
   records::Measurement measurement = to_measurement(context, records, perplexity);
   checkpoint::write_durably(context.work.measurement(),
                             records::measurement_2023_text(measurement));

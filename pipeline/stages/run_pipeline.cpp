@@ -3,6 +3,7 @@
 #include "pipeline/stages/allocate_bits.hpp"
 #include "pipeline/stages/check_plain_numbers.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
+#include "pipeline/stages/given_files.hpp"
 #include "pipeline/stages/measure_model.hpp"
 #include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/stages/quantize_model.hpp"
@@ -24,6 +25,7 @@ void run_pipeline(const waves::RunContext& context, bool measure_only) {
   StageTimes times(context.comm);
   check_plain_numbers(context);
   check_validation_rows(context);
+  check_given_files(context);
   times.finish("check");
   const bool keep_hessians = decide_keep_hessians(context);
   const MeasuredModel measured = measure_model(context, keep_hessians);

@@ -30,7 +30,8 @@ RunReport::Output describe_output(const waves::RunContext& context,
                                   const output::AllocatedModel& allocated) {
   const records::Plan& plan = allocated.plan;
   RunReport::Output output;
-  output.asked_bpw = context.config.allocate.bpw;
+  const config::RunConfig::Allocate& asked = context.config.allocate;
+  output.asked_bpw = asked.size.empty() && asked.plan.empty() ? asked.bpw : std::nan("");
   output.bpw = plan.bpw();
   output.stored_bpw = plan.stored_bpw();
   output.folder_bpw = 8.0 * static_cast<double>(allocated.output.plan.file_bytes()) /
@@ -79,8 +80,7 @@ std::vector<RunReport::FrontierPoint> describe_frontier(const waves::RunContext&
                                                         const records::Measurement& measurement) {
   const auto [least, most] = reachable_bpw(measurement);
   const auto input = allocation::allocation_input(measurement, context.work.measurement().string());
-  allocation::AllocationRequest request;
-  request.objective = context.config.allocate.objective;
+  const allocation::AllocationRequest request = allocation_request(context.config);
   std::vector<RunReport::FrontierPoint> frontier;
   for (int step = 0; step <= kFrontierSteps; ++step) {
     // A thousandth above what is least, so that rounding leaves it reachable.

@@ -30,9 +30,7 @@ install(FILES ${described}/_shardquant DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/
 install(FILES ${described}/shardquant.fish
   DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
-install(DIRECTORY slurm/ DESTINATION ${share}/slurm
-  FILES_MATCHING PATTERN "*.sbatch" PATTERN "*.sh" PATTERN "*.def" PATTERN "README.md"
-  PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+install(DIRECTORY slurm/ DESTINATION ${share}/slurm USE_SOURCE_PERMISSIONS)
 install(PROGRAMS scripts/follow_events.py DESTINATION ${share})
 install(DIRECTORY configs/ DESTINATION ${share}/configs)
 install(FILES scripts/install/shardquant.modulefile DESTINATION ${share}/modulefiles/shardquant

@@ -11,7 +11,8 @@ function drawVerdict() {
   const rows = [
     ['Size', bytes(output.weight_bytes), `${fixed(share, 1)} % of the unquantized model, which has ${bytes(model.weight_bytes)}.`],
     ['Bits per weight', fixed(output.folder_bpw, 3), `Over all ${whole(model.all_parameters)} weights of the model, embeddings and ` +
-      `head included; ${fixed(output.stored_bpw, 3)} in the linear layers of the blocks, where ${short(output.asked_bpw)} were asked for.`],
+      `head included; ${fixed(output.stored_bpw, 3)} in the linear layers of the blocks` +
+      (isNumber(output.asked_bpw) ? `, where ${short(output.asked_bpw)} were asked for.` : '.')],
   ];
   if (evaluation) {
     const more = 100 * (evaluation.perplexity / evaluation.plain_perplexity - 1);
