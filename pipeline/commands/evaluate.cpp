@@ -156,7 +156,7 @@ void evaluate_documents(comm::Communicator& comm, const EvalArguments& arguments
     const model::FolderWeights source(model.layout, model.tensors);
     with_device_faults(comm.rank(), [&] {
       if (!inputs.plain) {
-        losses = evaluation::evaluate_documents(*backend, model.description, model.layout, source,
+        losses = evaluation::evaluate_documents(*backend, {model.description, model.layout, source},
                                                 inputs.documents, batches);
         return;
       }
@@ -206,8 +206,8 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
     if (range.count == 0) return;
     const model::FolderWeights source(model->layout, model->tensors);
     with_device_faults(comm.rank(), [&] {
-      mine = evaluation::evaluate_rows(*backend, model->description, model->layout, source, *tokens,
-                                       range);
+      mine = evaluation::evaluate_rows(*backend, {model->description, model->layout, source},
+                                       *tokens, range);
     });
   });
   const std::vector<evaluation::RowLoss> all = comm::gather_values(comm, mine);

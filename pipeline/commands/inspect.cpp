@@ -35,7 +35,7 @@ void inspect_model(const InspectArguments& arguments) {
   const model::SourceModel model(arguments.path, formats::link_policy(arguments.follow_symlinks));
   const model::ModelDescription& description = model.description;
   const bool quantized = description.storage == model::Storage::exl2;
-  print_row("architecture", description.architecture);
+  print_row("architecture", std::string(description.family->architecture));
   print_row("storage", quantized ? "EXL2" : "plain");
   print_row("blocks", std::to_string(description.layers));
   print_row("hidden, ffn",
@@ -43,7 +43,7 @@ void inspect_model(const InspectArguments& arguments) {
   print_row("heads, kv heads, dim", fmt::format("{}, {}, {}", description.heads,
                                                 description.kv_heads, description.head_dim));
   print_row("vocabulary", std::to_string(description.vocab_size));
-  print_row("block parameters", std::to_string(description.block_parameters()));
+  print_row("block parameters", std::to_string(model.layout.block_parameters()));
   print_row("files", std::to_string(model.folder.files().size()));
   print_row("tensor bytes", report::bytes_text(model.folder.tensor_bytes()));
   for (const std::string& warning : model.folder.warnings()) print_row("warning", warning);

@@ -217,9 +217,9 @@ JobRunner::JobRunner(comm::Communicator& launched, const RunArguments& arguments
 void JobRunner::report_start(const forecast::MemoryPlan& memory) {
   const model::ModelDescription& model = model_->description;
   log_.line("start", fmt::format("{} {}: {} blocks, hidden {}, ffn {}, {} weights in them",
-                                 model::family_name(model.family), model_->folder.path().string(),
-                                 model.layers, model.hidden_size, model.intermediate_size,
-                                 model.block_parameters()));
+                                 model.family->name, model_->folder.path().string(), model.layers,
+                                 model.hidden_size, model.intermediate_size,
+                                 model_->layout.block_parameters()));
   log_.line("start", fmt::format("{} rank(s), {} ({})", comm_.size(), backend_->description(),
                                  backend_reason_));
   if (device_link_ != nullptr) {

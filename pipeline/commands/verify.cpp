@@ -43,7 +43,7 @@ double weight_error(const exl2::Exl2Layer& layer, const model::SourceModel& sour
 void require_same_shape(const model::SourceModel& model, const model::SourceModel& source) {
   if (model.layout.linear_layers.size() != source.layout.linear_layers.size() ||
       model.description.hidden_size != source.description.hidden_size ||
-      model.description.intermediate_size != source.description.intermediate_size) {
+      model.layout.block_parameters() != source.layout.block_parameters()) {
     fail(ExitCode::bad_data, "{} and {} are not the same model: layers or sizes differ",
          model.folder.path().string(), source.folder.path().string());
   }
@@ -82,7 +82,7 @@ void verify(const VerifyArguments& arguments) {
         exl2::read_exl2_layer(model.folder, info.key, info.inputs, info.outputs, info.has_bias);
     flushed += exl2::count_flushed_groups(layer);
     ++checked;
-    if (info.role != model::Role::head) {
+    if (!info.is_head) {
       bits += exl2::stored_bits(layer.groups, layer.padded_outputs());
       parameters += info.parameters();
     }

@@ -21,7 +21,7 @@ double normalizer(std::span<const float> logits, float largest) {
 /// One model's hidden states of a pass and, in the end, logits of a piece of a batch.
 class Side {
  public:
-  Side(kernels::Backend& backend, const ModelView& model)
+  Side(kernels::Backend& backend, const model::ModelView& model)
       : backend_(backend),
         model_(model),
         piece_(model::head_chunk_tokens(model.description)),
@@ -32,14 +32,14 @@ class Side {
   void embed(const Documents& documents, std::span<const DocumentBatch> batches) {
     open_.clear();  // two passes at once would be more than their share of memory
     for (const DocumentBatch& batch : batches) {
-      open_.emplace_back(backend_, model_.description, model_.source, documents, batch);
+      open_.emplace_back(backend_, model_, documents, batch);
     }
   }
 
   void forward(std::int64_t block) {
     if (block >= model_.description.layers) return;
     const model::BlockWeights weights =
-        model::load_block_weights(backend_, model_.source, model_.description, block);
+        model::load_block_weights(backend_, model_.source, model_.layout, block);
     for (OpenBatch& batch : open_) batch.run(backend_, model_.description, weights);
   }
 
@@ -78,7 +78,7 @@ class Side {
 
  private:
   kernels::Backend& backend_;
-  const ModelView& model_;
+  const model::ModelView& model_;
   std::int64_t piece_;
   kernels::Matrix normed_, logits_;
   std::vector<float> host_;
@@ -151,9 +151,9 @@ TokenComparison compare_logits(std::span<const float> plain, std::span<const flo
   return token;
 }
 
-bool compare_batches(kernels::Backend& backend, const ModelView& plain, const ModelView& other,
-                     const Documents& documents, const std::vector<DocumentBatch>& batches,
-                     const CompareSettings& settings,
+bool compare_batches(kernels::Backend& backend, const model::ModelView& plain,
+                     const model::ModelView& other, const Documents& documents,
+                     const std::vector<DocumentBatch>& batches, const CompareSettings& settings,
                      const std::function<void(const ComparedBatch&)>& take) {
   require_one_vocabulary(plain.description, other.description);
   if (batches.empty()) return true;
@@ -197,8 +197,10 @@ bool compare_batches(kernels::Backend& backend, const ModelView& plain, const Mo
   return true;
 }
 
-std::vector<TokenComparison> compare_models(kernels::Backend& backend, const ModelView& plain,
-                                            const ModelView& other, const Documents& documents,
+std::vector<TokenComparison> compare_models(kernels::Backend& backend,
+                                            const model::ModelView& plain,
+                                            const model::ModelView& other,
+                                            const Documents& documents,
                                             const std::vector<DocumentBatch>& batches,
                                             const CompareSettings& settings) {
   std::vector<TokenComparison> tokens;

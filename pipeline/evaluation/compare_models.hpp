@@ -8,16 +8,9 @@
 #include "kernels/api/backend.hpp"
 #include "pipeline/evaluation/document_batch.hpp"
 #include "pipeline/evaluation/evaluate_rows.hpp"
-#include "pipeline/model/weight_source.hpp"
+#include "pipeline/model/model_view.hpp"
 
 namespace shardquant::evaluation {
-
-/// A model to be evaluated; refers to what describes it.
-struct ModelView {
-  const model::ModelDescription& description;
-  const model::ModelLayout& layout;
-  const model::WeightSource& source;
-};
 
 /// What two models say of the token after a place of a document. Natural logarithms.
 struct TokenComparison {
@@ -74,14 +67,16 @@ TokenComparison compare_logits(std::span<const float> plain, std::span<const flo
 /// settings.should_stop ended it before the last pass.
 /// @throws Failure as evaluate_documents; bad_data where the vocabularies differ or a logit is NaN
 /// or infinite
-bool compare_batches(kernels::Backend& backend, const ModelView& plain, const ModelView& other,
-                     const Documents& documents, const std::vector<DocumentBatch>& batches,
-                     const CompareSettings& settings,
+bool compare_batches(kernels::Backend& backend, const model::ModelView& plain,
+                     const model::ModelView& other, const Documents& documents,
+                     const std::vector<DocumentBatch>& batches, const CompareSettings& settings,
                      const std::function<void(const ComparedBatch&)>& take);
 
 /// The tokens' part of compare_batches, in one list.
-std::vector<TokenComparison> compare_models(kernels::Backend& backend, const ModelView& plain,
-                                            const ModelView& other, const Documents& documents,
+std::vector<TokenComparison> compare_models(kernels::Backend& backend,
+                                            const model::ModelView& plain,
+                                            const model::ModelView& other,
+                                            const Documents& documents,
                                             const std::vector<DocumentBatch>& batches,
                                             const CompareSettings& settings = {});
 

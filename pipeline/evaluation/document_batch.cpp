@@ -34,27 +34,27 @@ std::vector<DocumentBatch> batch_documents(const Documents& documents) {
   return batches;
 }
 
-OpenBatch::OpenBatch(kernels::Backend& backend, const model::ModelDescription& description,
-                     const model::WeightSource& source, const Documents& documents,
-                     const DocumentBatch& batch)
-    : batch_(&batch), hidden_(backend.allocate(batch.tokens(), description.hidden_size)) {
+OpenBatch::OpenBatch(kernels::Backend& backend, const model::ModelView& model,
+                     const Documents& documents, const DocumentBatch& batch)
+    : batch_(&batch), hidden_(backend.allocate(batch.tokens(), model.description.hidden_size)) {
+  const std::int64_t vocabulary = model.description.vocab_size;
   for (const std::int64_t index : batch.documents) {
     const auto& document = documents[static_cast<std::size_t>(index)];
     for (const std::int32_t id : document) {
-      if (id >= 0 && id < description.vocab_size) continue;
+      if (id >= 0 && id < vocabulary) continue;
       fail(ExitCode::bad_data, "document {}: token {} is outside the vocabulary of {}", index, id,
-           description.vocab_size);
+           vocabulary);
     }
     tokens_.insert(tokens_.end(), document.begin(), document.end());
     tokens_.resize(tokens_.size() + static_cast<std::size_t>(batch.length) - document.size());
     sizes_.push_back(std::ssize(document));
   }
-  model::embed_tokens(backend, source, tokens_, hidden_);
+  model::embed_tokens(backend, model.source, tokens_, hidden_);
 }
 
 void OpenBatch::run(kernels::Backend& backend, const model::ModelDescription& description,
                     const model::BlockWeights& weights) {
-  model::BlockWorkspace workspace(backend, description, batch_->tokens(), batch_->length);
+  model::BlockWorkspace workspace(backend, *weights.layout, batch_->tokens(), batch_->length);
   model::run_block(backend, weights, description, hidden_, workspace);
 }
 
@@ -77,18 +77,17 @@ std::size_t end_of_pass(std::span<const DocumentBatch> batches, std::size_t firs
   return end;
 }
 
-std::vector<OpenBatch> forward_pass(kernels::Backend& backend,
-                                    const model::ModelDescription& description,
-                                    const model::WeightSource& source, const Documents& documents,
+std::vector<OpenBatch> forward_pass(kernels::Backend& backend, const model::ModelView& model,
+                                    const Documents& documents,
                                     std::span<const DocumentBatch> batches) {
   std::vector<OpenBatch> open;
   for (const DocumentBatch& batch : batches) {
-    open.emplace_back(backend, description, source, documents, batch);
+    open.emplace_back(backend, model, documents, batch);
   }
-  for (std::int64_t block = 0; block < description.layers; ++block) {
+  for (std::int64_t block = 0; block < model.description.layers; ++block) {
     const model::BlockWeights weights =
-        model::load_block_weights(backend, source, description, block);
-    for (OpenBatch& batch : open) batch.run(backend, description, weights);
+        model::load_block_weights(backend, model.source, model.layout, block);
+    for (OpenBatch& batch : open) batch.run(backend, model.description, weights);
   }
   return open;
 }

@@ -6,9 +6,8 @@
 #include <vector>
 
 #include "kernels/api/backend.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_view.hpp"
 #include "pipeline/model/run_block.hpp"
-#include "pipeline/model/weight_source.hpp"
 
 namespace shardquant::evaluation {
 
@@ -35,8 +34,7 @@ std::vector<DocumentBatch> batch_documents(const Documents& documents);
 class OpenBatch {
  public:
   /// Embeds the tokens. @throws Failure(bad_data) for a token outside the vocabulary
-  OpenBatch(kernels::Backend& backend, const model::ModelDescription& description,
-            const model::WeightSource& source, const Documents& documents,
+  OpenBatch(kernels::Backend& backend, const model::ModelView& model, const Documents& documents,
             const DocumentBatch& batch);
 
   /// Forwards all rows through one block. @throws Failure as run_block
@@ -65,9 +63,8 @@ std::size_t end_of_pass(std::span<const DocumentBatch> batches, std::size_t firs
 
 /// The batches after the last block, weights loaded block by block. They refer to `batches`.
 /// @throws Failure as OpenBatch and load_block_weights
-std::vector<OpenBatch> forward_pass(kernels::Backend& backend,
-                                    const model::ModelDescription& description,
-                                    const model::WeightSource& source, const Documents& documents,
+std::vector<OpenBatch> forward_pass(kernels::Backend& backend, const model::ModelView& model,
+                                    const Documents& documents,
                                     std::span<const DocumentBatch> batches);
 
 }  // namespace shardquant::evaluation

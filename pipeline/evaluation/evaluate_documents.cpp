@@ -24,20 +24,22 @@ void append_losses(kernels::Backend& backend, const model::ModelDescription& des
 
 }  // namespace
 
-std::vector<DocumentLoss> evaluate_documents(
-    kernels::Backend& backend, const model::ModelDescription& description,
-    const model::ModelLayout& layout, const model::WeightSource& source, const Documents& documents,
-    const std::vector<DocumentBatch>& batches, const EvaluateSettings& settings) {
+std::vector<DocumentLoss> evaluate_documents(kernels::Backend& backend,
+                                             const model::ModelView& model,
+                                             const Documents& documents,
+                                             const std::vector<DocumentBatch>& batches,
+                                             const EvaluateSettings& settings) {
   const std::int64_t token_bytes =
-      description.hidden_size * static_cast<std::int64_t>(sizeof(float));
+      model.description.hidden_size * static_cast<std::int64_t>(sizeof(float));
   std::vector<DocumentLoss> losses;
   for (std::size_t next = 0; next < batches.size();) {
     const std::size_t end = end_of_pass(batches, next, token_bytes, settings.hidden_bytes);
-    const auto pass = forward_pass(backend, description, source, documents,
-                                   std::span(batches).subspan(next, end - next));
+    const auto pass =
+        forward_pass(backend, model, documents, std::span(batches).subspan(next, end - next));
     next = end;
-    const model::HeadWeights head = model::load_head_weights(backend, source, layout);
-    for (const OpenBatch& batch : pass) append_losses(backend, description, head, batch, losses);
+    const model::HeadWeights head = model::load_head_weights(backend, model.source, model.layout);
+    for (const OpenBatch& batch : pass)
+      append_losses(backend, model.description, head, batch, losses);
     if (settings.progress) {
       settings.progress(static_cast<double>(next) / static_cast<double>(batches.size()));
     }

@@ -6,8 +6,7 @@
 #include "kernels/api/backend.hpp"
 #include "pipeline/evaluation/document_batch.hpp"
 #include "pipeline/evaluation/evaluate_rows.hpp"
-#include "pipeline/model/model_description.hpp"
-#include "pipeline/model/weight_source.hpp"
+#include "pipeline/model/model_view.hpp"
 
 namespace shardquant::evaluation {
 
@@ -22,9 +21,10 @@ struct DocumentLoss {
 /// predicted. Weights are loaded block by block, once per as many batches as settings.hidden_bytes
 /// allows.
 /// @throws Failure as evaluate_rows; bad_data for a token outside the vocabulary
-std::vector<DocumentLoss> evaluate_documents(
-    kernels::Backend& backend, const model::ModelDescription& description,
-    const model::ModelLayout& layout, const model::WeightSource& source, const Documents& documents,
-    const std::vector<DocumentBatch>& batches, const EvaluateSettings& settings = {});
+std::vector<DocumentLoss> evaluate_documents(kernels::Backend& backend,
+                                             const model::ModelView& model,
+                                             const Documents& documents,
+                                             const std::vector<DocumentBatch>& batches,
+                                             const EvaluateSettings& settings = {});
 
 }  // namespace shardquant::evaluation

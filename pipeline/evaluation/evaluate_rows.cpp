@@ -15,25 +15,24 @@ namespace {
 /// A pass: rows whose hidden states are in memory together.
 class EvaluationPass {
  public:
-  EvaluationPass(kernels::Backend& backend, const model::ModelDescription& description,
-                 const model::WeightSource& source, const formats::TokenStream& tokens,
-                 const RowRange& range)
+  EvaluationPass(kernels::Backend& backend, const model::ModelView& model,
+                 const formats::TokenStream& tokens, const RowRange& range)
       : backend_(backend),
-        model_(description),
-        source_(source),
+        model_(model),
         range_(range),
         tokens_(static_cast<std::size_t>(range.count * range.length)),
-        hidden_(backend.allocate(range.count * range.length, description.hidden_size)) {
+        hidden_(backend.allocate(range.count * range.length, model.description.hidden_size)) {
     for (std::int64_t row = 0; row < range.count; ++row) {
-      tokens.read_row(range.first + row, description.vocab_size, tokens_of(row, 1));
+      tokens.read_row(range.first + row, model.description.vocab_size, tokens_of(row, 1));
     }
-    model::embed_tokens(backend, source, tokens_, hidden_);
+    model::embed_tokens(backend, model.source, tokens_, hidden_);
   }
 
   void run(std::int64_t block, model::BlockWorkspace& workspace) {
-    const model::BlockWeights weights = model::load_block_weights(backend_, source_, model_, block);
+    const model::BlockWeights weights =
+        model::load_block_weights(backend_, model_.source, model_.layout, block);
     for_each_batch([&](std::int64_t row, std::int64_t count) {
-      model::run_block(backend_, weights, model_, hidden_of(row, count), workspace);
+      model::run_block(backend_, weights, model_.description, hidden_of(row, count), workspace);
     });
   }
 
@@ -48,7 +47,8 @@ class EvaluationPass {
         targets[static_cast<std::size_t>(i * range_.length - 1)] = -1;
       }
       of_tokens.assign(targets.size(), 0.0);
-      model::run_head(backend_, head, model_, hidden_of(row, count), targets, of_tokens);
+      model::run_head(backend_, head, model_.description, hidden_of(row, count), targets,
+                      of_tokens);
       for (std::int64_t i = 0; i < count; ++i) {
         RowLoss loss{0.0, range_.length - 1};
         for (std::int64_t t = 0; t < range_.length; ++t) {
@@ -79,8 +79,7 @@ class EvaluationPass {
   }
 
   kernels::Backend& backend_;
-  const model::ModelDescription& model_;
-  const model::WeightSource& source_;
+  const model::ModelView& model_;
   RowRange range_;
   std::vector<std::int32_t> tokens_;
   kernels::Matrix hidden_;
@@ -107,15 +106,12 @@ std::int64_t evaluation_batch_rows(std::int64_t length) {
   return std::max<std::int64_t>(kBatchTokens / length, 1);
 }
 
-std::vector<RowLoss> evaluate_rows(kernels::Backend& backend,
-                                   const model::ModelDescription& description,
-                                   const model::ModelLayout& layout,
-                                   const model::WeightSource& source,
+std::vector<RowLoss> evaluate_rows(kernels::Backend& backend, const model::ModelView& model,
                                    const formats::TokenStream& tokens, const RowRange& range,
                                    const EvaluateSettings& settings) {
   const std::int64_t batch = evaluation_batch_rows(range.length);
   const std::int64_t row_bytes =
-      range.length * description.hidden_size * static_cast<std::int64_t>(sizeof(float));
+      range.length * model.description.hidden_size * static_cast<std::int64_t>(sizeof(float));
   const std::int64_t pass_rows =
       std::max(settings.hidden_bytes / (row_bytes * batch), std::int64_t{1}) * batch;
   std::vector<RowLoss> losses;
@@ -123,19 +119,19 @@ std::vector<RowLoss> evaluate_rows(kernels::Backend& backend,
     const std::int64_t first = range.first + done;
     // Passes end at the borders of batches, as the whole range would be cut.
     const std::int64_t count = std::min(pass_rows - first % batch, range.count - done);
-    EvaluationPass pass(backend, description, source, tokens, {first, count, range.length});
+    EvaluationPass pass(backend, model, tokens, {first, count, range.length});
     {
-      model::BlockWorkspace workspace(backend, description, batch * range.length, range.length);
-      for (std::int64_t block = 0; block < description.layers; ++block) {
+      model::BlockWorkspace workspace(backend, model.layout, batch * range.length, range.length);
+      for (std::int64_t block = 0; block < model.description.layers; ++block) {
         pass.run(block, workspace);
         const double pass_share =
-            static_cast<double>(block + 1) / static_cast<double>(description.layers + 1);
+            static_cast<double>(block + 1) / static_cast<double>(model.description.layers + 1);
         const double rows_done =
             static_cast<double>(done) + pass_share * static_cast<double>(count);
         if (settings.progress) settings.progress(rows_done / static_cast<double>(range.count));
       }
     }
-    pass.finish(model::load_head_weights(backend, source, layout), losses);
+    pass.finish(model::load_head_weights(backend, model.source, model.layout), losses);
     done += count;
   }
   if (settings.progress) settings.progress(1.0);

@@ -7,8 +7,7 @@
 
 #include "kernels/api/backend.hpp"
 #include "pipeline/formats/token_stream.hpp"
-#include "pipeline/model/model_description.hpp"
-#include "pipeline/model/weight_source.hpp"
+#include "pipeline/model/model_view.hpp"
 
 namespace shardquant::evaluation {
 
@@ -45,10 +44,7 @@ std::int64_t evaluation_batch_rows(std::int64_t length);
 /// row is predicted. Weights are loaded block by block, once per pass over as many rows as
 /// hidden_bytes allows.
 /// @throws Failure as WeightSource, TokenStream and run_block
-std::vector<RowLoss> evaluate_rows(kernels::Backend& backend,
-                                   const model::ModelDescription& description,
-                                   const model::ModelLayout& layout,
-                                   const model::WeightSource& source,
+std::vector<RowLoss> evaluate_rows(kernels::Backend& backend, const model::ModelView& model,
                                    const formats::TokenStream& tokens, const RowRange& range,
                                    const EvaluateSettings& settings = {});
 

@@ -34,8 +34,8 @@ std::int64_t evaluation_bytes(const model::ModelDescription& description,
   for (const model::LinearLayer& layer : layout.linear_layers) {
     largest = std::max(largest, layer.parameters());
   }
-  const std::int64_t block = model::block_weight_bytes(description) + 3 * largest * kFloat +
-                             model::run_block_workspace_bytes(description, tokens, row_tokens) +
+  const std::int64_t block = layout.block_weight_bytes() + 3 * largest * kFloat +
+                             model::run_block_workspace_bytes(layout, tokens, row_tokens) +
                              2 * length * description.hidden_size * kFloat;
   const std::int64_t pieces = model::head_chunk_tokens(description) *
                               (description.hidden_size + 2 * description.vocab_size) * kFloat;

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 
 namespace shardquant::evaluation {
 

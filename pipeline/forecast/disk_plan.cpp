@@ -21,7 +21,7 @@ std::int64_t output_bytes(const model::ModelLayout& layout, const config::RunCon
   std::int64_t plain = 0;
   std::int64_t beside = 0;
   for (const model::LinearLayer& layer : layout.linear_layers) {
-    const bool is_head = layer.role == model::Role::head;
+    const bool is_head = layer.is_head;
     bits += static_cast<double>(layer.parameters()) *
             (is_head ? static_cast<double>(config.allocate.head_bits) : config.allocate.bpw);
     beside += layer.inputs * 2 * kFloat + kHeader;

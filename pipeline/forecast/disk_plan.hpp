@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "pipeline/config/run_config.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 
 namespace shardquant::forecast {
 

@@ -9,7 +9,7 @@
 #include "pipeline/config/run_config.hpp"
 #include "pipeline/forecast/memory_plan.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
 namespace shardquant::forecast {

@@ -117,11 +117,11 @@ MemoryPlan plan_memory(const model::ModelDescription& description, const model::
     for (const model::HessianGroup& group : layout.groups) {
       sketch_bytes = std::max(sketch_bytes, group.inputs);
     }
-    sketch_bytes *= slices.rows * waves::kSketchRows * kFloat * (2 + model::kGroupsPerBlock);
+    sketch_bytes *= slices.rows * waves::kSketchRows * kFloat * (2 + layout.most_groups_of_block());
   }
   const std::int64_t forward =
       block_bytes(layout) + model::run_head_workspace_bytes(description) +
-      model::run_block_workspace_bytes(description, micro_tokens, slices.length) + 48 * kMiB;
+      model::run_block_workspace_bytes(layout, micro_tokens, slices.length) + 48 * kMiB;
   MemoryPlan plan;
   plan.terms = {
       {"program and libraries", fixed_bytes(threads), false},

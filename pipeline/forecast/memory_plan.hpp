@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/waves/sum_over_slices.hpp"
 
 namespace shardquant::forecast {

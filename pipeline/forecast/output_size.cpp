@@ -93,7 +93,7 @@ OutputSize::OutputSize(const std::filesystem::path& source, int head_bits, std::
 }
 
 void OutputSize::require_same_model(const records::Measurement& measurement) const {
-  const std::size_t layers = layout_.linear_layers.size() - 1;
+  const auto layers = static_cast<std::size_t>(layout_.block_layers());
   if (measurement.layers.size() != layers) {
     fail(ExitCode::bad_data, "{} has {} linear layers in its blocks, the measurement {}", source_,
          layers, measurement.layers.size());
@@ -126,7 +126,7 @@ std::int64_t OutputSize::checksums_bytes(const output::OutputLayout& layout) con
 
 std::int64_t OutputSize::card_bytes() const {
   constexpr std::int64_t kManyDigits = 999'999;
-  report::ModelCard card = output::card_of_model(source_, description_);
+  report::ModelCard card = output::card_of_model(source_, description_, layout_);
   card.bpw = card.stored_bpw = card.sum_err = card.max_err = 10.0;
   card.head_bits = head_bits_;
   card.folder = std::string(64, 'x');

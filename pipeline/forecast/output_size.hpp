@@ -7,7 +7,7 @@
 
 #include "pipeline/allocation/folder_size.hpp"
 #include "pipeline/formats/model_directory.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/output/output_layout.hpp"
 #include "pipeline/records/measurement_file.hpp"
 #include "pipeline/records/plan_file.hpp"

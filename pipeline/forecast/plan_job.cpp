@@ -94,7 +94,7 @@ std::int64_t JobPlanner::model_bytes() const {
 std::vector<waves::Wave> JobPlanner::waves(const UnitsOf& units, bool with_head,
                                            bool all_blocks) const {
   std::vector<bool> wanted(in_.layout.groups.size(), true);
-  wanted.back() = with_head;
+  wanted[static_cast<std::size_t>(in_.layout.head_group)] = with_head;
   return waves::plan_waves(in_.layout, wanted, units, ranks_, all_blocks);
 }
 
@@ -125,7 +125,7 @@ void JobPlanner::add_forward(StagePlan& stage, const std::vector<waves::Wave>& w
   }
   for (std::int64_t block = 0; block < blocks_end; ++block) {
     const double per_token =
-        seconds(waves::block_work(in_.description, in_.layout, block, 1 << 20, slices_.length)) /
+        seconds(waves::block_work(in_.layout, block, 1 << 20, slices_.length)) /
         static_cast<double>(1 << 20);
     for (std::size_t r = 0; r < tokens.size(); ++r) stage.busy_s[r] += tokens[r] * per_token;
     stage.compute_s += largest(tokens) * per_token;

@@ -49,8 +49,8 @@ kernels::Matrix FolderWeights::norm(kernels::Backend& backend, const std::string
 }
 
 void FolderWeights::embedding_row(std::int32_t token, std::span<float> out) const {
-  // The embedding is the first plain tensor of every layout.
-  read_floats(tensors_->folder(), tensors_->plain_name(0), token * std::ssize(out), out);
+  read_floats(tensors_->folder(), tensors_->plain_name(layout_->embedding), token * std::ssize(out),
+              out);
 }
 
 }  // namespace shardquant::model

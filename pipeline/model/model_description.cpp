@@ -1,11 +1,11 @@
 #include "pipeline/model/model_description.hpp"
 
-#include <algorithm>
 #include <array>
 #include <optional>
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/json_text.hpp"
+#include "pipeline/model/families/families.hpp"
 
 namespace shardquant::model {
 
@@ -13,30 +13,14 @@ namespace {
 
 using formats::JsonNode;
 
-// Bounds before any product: the largest product, hidden by vocabulary, stays below 2^45.
-constexpr std::int64_t kMaxLayers = 10'000;
+// See the bounds in model_description.hpp.
 constexpr std::int64_t kMaxHidden = std::int64_t{1} << 20;
 constexpr std::int64_t kMaxIntermediate = std::int64_t{1} << 22;
 constexpr std::int64_t kMaxHeads = std::int64_t{1} << 14;
 constexpr std::int64_t kMaxHeadDim = 4096;
 constexpr std::int64_t kMaxVocab = std::int64_t{1} << 24;
-constexpr std::int64_t kMaxPositions = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxTokenId = kMaxVocab;
 constexpr std::int64_t kMaxConfigBytes = std::int64_t{16} << 20;
-
-struct FamilyEntry {
-  std::string_view architecture;
-  Family family;
-  std::string_view name;
-  std::int64_t default_head_dim;  // 0: hidden_size / num_attention_heads
-};
-
-constexpr std::array<FamilyEntry, 4> kFamilies = {{
-    {"LlamaForCausalLM", Family::llama, "Llama", 0},
-    {"MistralForCausalLM", Family::mistral, "Mistral", 0},
-    {"Qwen2ForCausalLM", Family::qwen2, "Qwen2", 0},
-    {"Qwen3ForCausalLM", Family::qwen3, "Qwen3", 128},
-}};
 
 // Integers this program does not use but passes on, which no sane model has outside these bounds.
 struct PassedInteger {
@@ -52,16 +36,19 @@ constexpr std::array<PassedInteger, 4> kPassedIntegers = {{
     {"pad_token_id", -1, kMaxTokenId},
 }};
 
-const FamilyEntry& read_family(const JsonNode& config) {
+const Family& read_family(const JsonNode& config) {
   const JsonNode list = config.at("architectures");
   if (!list.is_array() || list.size() != 1) list.refuse("must name exactly one architecture");
   const std::string& architecture = list.at(std::int64_t{0}).as_string();
-  for (const FamilyEntry& entry : kFamilies) {
-    if (entry.architecture == architecture) return entry;
+  if (const Family* family = find_family(architecture)) return *family;
+  std::string known;
+  const auto all = families();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    known += i == 0 ? "" : i + 1 < all.size() ? ", " : " and ";
+    known += all[i]->architecture;
   }
   list.refuse("the architecture " + formats::json_quote(architecture) +
-              " is not supported; known are LlamaForCausalLM, MistralForCausalLM, "
-              "Qwen2ForCausalLM and Qwen3ForCausalLM");
+              " is not supported; known are " + known);
 }
 
 Storage read_storage(const JsonNode& config) {
@@ -73,7 +60,7 @@ Storage read_storage(const JsonNode& config) {
                 " are not supported; start from an unquantized model");
 }
 
-void read_sizes(const JsonNode& config, const FamilyEntry& family, ModelDescription& model) {
+void read_sizes(const JsonNode& config, const Family& family, ModelDescription& model) {
   model.layers = config.integer("num_hidden_layers", 1, kMaxLayers);
   model.hidden_size = config.integer("hidden_size", 1, kMaxHidden);
   model.intermediate_size = config.integer("intermediate_size", 1, kMaxIntermediate);
@@ -141,54 +128,6 @@ RopeSettings read_rope(const JsonNode& config) {
   return rope;
 }
 
-void read_biases(const JsonNode& config, ModelDescription& model) {
-  switch (model.family) {
-    case Family::llama:
-      model.qkv_bias = config.boolean_or("attention_bias", false);
-      model.o_bias = model.qkv_bias;
-      model.mlp_bias = config.boolean_or("mlp_bias", false);
-      break;
-    case Family::mistral:
-      break;
-    case Family::qwen2:
-      model.qkv_bias = true;
-      break;
-    case Family::qwen3:
-      model.qkv_bias = config.boolean_or("attention_bias", false);
-      model.o_bias = model.qkv_bias;
-      model.qk_norm = true;
-      break;
-  }
-}
-
-// Blocks with a sliding window: layer_types where given, else every block (Mistral) or those from
-// max_window_layers on where use_sliding_window is set (Qwen).
-std::vector<std::int64_t> read_windows(const JsonNode& config, const ModelDescription& model) {
-  std::vector<std::int64_t> windows(model.layers, 0);
-  const std::int64_t window = config.integer_or("sliding_window", 0, 1, kMaxPositions);
-  const std::int64_t first = config.integer_or("max_window_layers", 28, 0, kMaxLayers);
-  const bool is_qwen = model.family == Family::qwen2 || model.family == Family::qwen3;
-  const bool in_use =
-      is_qwen ? config.boolean_or("use_sliding_window", false) : model.family == Family::mistral;
-  const auto types = config.find("layer_types");
-  if (types && (!types->is_array() || types->size() != model.layers)) {
-    types->refuse(fmt::format("must be a list of {} entries, one for each layer", model.layers));
-  }
-  for (std::int64_t block = 0; block < model.layers; ++block) {
-    bool slides = in_use && (!is_qwen || block >= first);
-    if (types) {
-      const std::string& type = types->at(block).as_string();
-      slides = type == "sliding_attention";
-      if (!slides && type != "full_attention") {
-        types->at(block).refuse("attention of this type is not supported");
-      }
-      if (slides && window == 0) types->at(block).refuse("sliding_window is not given");
-    }
-    if (slides) windows[block] = window;
-  }
-  return windows;
-}
-
 void check_passed_values(const JsonNode& config) {
   for (const PassedInteger& known : kPassedIntegers) {
     const auto value = config.find(known.name);
@@ -199,34 +138,21 @@ void check_passed_values(const JsonNode& config) {
     }
     for (std::int64_t i = 0; i < value->size(); ++i) value->at(i).as_integer(known.low, known.high);
   }
-  const std::string activation = config.string_or("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish") {
-    config.at("hidden_act")
-        .refuse("the activation " + formats::json_quote(activation) +
-                " is not supported; known is silu");
-  }
 }
 
 }  // namespace
-
-std::int64_t ModelDescription::block_parameters() const {
-  const std::int64_t attention = hidden_size * head_dim * 2 * (heads + kv_heads);
-  return layers * (attention + 3 * hidden_size * intermediate_size);
-}
 
 ModelDescription parse_model_description(std::string_view config_text, const std::string& file) {
   const formats::JsonText text =
       formats::JsonText::parse(config_text, file, {.bytes = kMaxConfigBytes});
   const JsonNode config = text.root();
-  const FamilyEntry& family = read_family(config);
+  const Family& family = read_family(config);
   ModelDescription model;
-  model.family = family.family;
-  model.architecture = family.architecture;
+  model.family = &family;
   model.storage = read_storage(config);
   read_sizes(config, family, model);
   model.rope = read_rope(config);
-  read_biases(config, model);
-  model.windows = read_windows(config, model);
+  family.read(config, model);
   model.tie_word_embeddings = config.boolean_or("tie_word_embeddings", false);
   check_passed_values(config);
   model.torch_dtype = config.string_or("torch_dtype", config.string_or("dtype", ""));
@@ -244,12 +170,6 @@ ModelDescription read_model_description(const formats::ModelDirectory& folder) {
   std::string text(bytes, '\0');
   file.read_exact(0, std::as_writable_bytes(std::span(text)));
   return parse_model_description(text, file.name());
-}
-
-std::string_view family_name(Family family) {
-  return std::find_if(kFamilies.begin(), kFamilies.end(),
-                      [family](const FamilyEntry& entry) { return entry.family == family; })
-      ->name;
 }
 
 }  // namespace shardquant::model

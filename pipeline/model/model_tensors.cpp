@@ -161,8 +161,8 @@ ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayou
       }
       continue;
     }
-    weights_.push_back(layer.role == Role::head ? head_name(description, folder, embedding)
-                                                : layer.key + ".weight");
+    weights_.push_back(layer.is_head ? head_name(description, folder, embedding)
+                                     : layer.key + ".weight");
     check.expect(weights_.back(), {layer.outputs, layer.inputs});
     if (layer.has_bias) check.expect(layer.key + ".bias", {layer.outputs});
   }
@@ -172,12 +172,14 @@ ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayou
   check.finish();
 }
 
-// The reader takes q, k, v, o of a block, and gate, up, down, quantized together or not at all.
+// The reader takes the layers of a part (q, k, v, o; gate, up, down) quantized together or not at
+// all.
 void ModelTensors::refuse_partly_quantized(const ModelLayout& layout) const {
-  constexpr std::int64_t kAttentionLayers = 4;
-  for (std::int64_t i = 0; i + 1 < std::ssize(layout.linear_layers); ++i) {
-    const std::int64_t place = i % kLinearLayersPerBlock;
-    const std::int64_t first = i - place + (place < kAttentionLayers ? 0 : kAttentionLayers);
+  std::int64_t first = 0;  // of the part
+  for (std::int64_t i = 0; i < layout.block_layers(); ++i) {
+    const LinearLayer& layer = layout.linear_layers[static_cast<std::size_t>(i)];
+    const LinearLayer& begun = layout.linear_layers[static_cast<std::size_t>(first)];
+    if (layer.block != begun.block || layer.part != begun.part) first = i;
     if (is_exl2(i) == is_exl2(first)) continue;
     fail(ExitCode::bad_data,
          "{}: of {} and {} only one is quantized; the reader wants both or none",

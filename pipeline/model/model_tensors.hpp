@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "pipeline/formats/safetensors_folder.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 
 namespace shardquant::model {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "kernels/api/backend.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/rope_settings.hpp"
 
 namespace shardquant::model {
 

@@ -47,8 +47,9 @@ void embed_tokens(kernels::Backend& backend, const WeightSource& source,
 
 HeadWeights load_head_weights(kernels::Backend& backend, const WeightSource& source,
                               const ModelLayout& layout) {
-  return {source.norm(backend, "model.norm.weight"),
-          source.weight(backend, std::ssize(layout.linear_layers) - 1)};
+  return {
+      source.norm(backend, layout.plain_tensors[static_cast<std::size_t>(layout.final_norm)].name),
+      source.weight(backend, layout.head_layer)};
 }
 
 std::int64_t head_chunk_tokens(const ModelDescription& description) {

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "kernels/api/backend.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/model/weight_source.hpp"
 
 namespace shardquant::model {

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "pipeline/formats/safetensors_folder.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/model/model_tensors.hpp"
 
 namespace shardquant::model {
@@ -37,7 +37,6 @@ struct SourceModel {
     }
     return count;
   }
-  std::int64_t head_group() const { return static_cast<std::int64_t>(layout.groups.size()) - 1; }
 
   formats::SafetensorsFolder folder;
   ModelDescription description;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "kernels/api/backend.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/model/model_tensors.hpp"
 
 namespace shardquant::model {

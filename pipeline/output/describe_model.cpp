@@ -9,11 +9,12 @@
 namespace shardquant::output {
 
 report::ModelCard card_of_model(const std::filesystem::path& source,
-                                const model::ModelDescription& description) {
+                                const model::ModelDescription& description,
+                                const model::ModelLayout& layout) {
   report::ModelCard card;
   card.model = formats::model_name(source);
-  card.family = model::family_name(description.family);
-  card.parameters = description.block_parameters();
+  card.family = description.family->name;
+  card.parameters = layout.block_parameters();
   card.exl2_version = exl2::kExl2Version;
   CardFacts facts = read_card_facts(source, description.config_text);
   card.base_model = std::move(facts.base_model);

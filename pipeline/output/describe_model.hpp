@@ -2,13 +2,14 @@
 
 #include <filesystem>
 
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/report/model_card.hpp"
 
 namespace shardquant::output {
 
 /// The part of a card that the source folder and its description give.
 report::ModelCard card_of_model(const std::filesystem::path& source,
-                                const model::ModelDescription& description);
+                                const model::ModelDescription& description,
+                                const model::ModelLayout& layout);
 
 }  // namespace shardquant::output

@@ -14,8 +14,8 @@ void add_linear(OutputLayout& output, const model::LinearLayer& layer,
         {layer.key + ".weight", formats::Dtype::f16, {layer.outputs, layer.inputs}});
     return;
   }
-  groups = layer.role == model::Role::head ? exl2::cut_head_into_groups(*option, layer.inputs)
-                                           : exl2::cut_into_groups(*option, layer.inputs);
+  groups = layer.is_head ? exl2::cut_head_into_groups(*option, layer.inputs)
+                         : exl2::cut_into_groups(*option, layer.inputs);
   if (groups.empty()) {
     fail(ExitCode::internal, "{}: option {} does not exist for {} inputs", layer.key,
          exl2::describe(*option), layer.inputs);
@@ -31,7 +31,7 @@ void add_linear(OutputLayout& output, const model::LinearLayer& layer,
 
 std::int64_t OutputLayout::stored_layer_bits(const model::ModelLayout& layout) const {
   std::int64_t bits = 0;
-  for (std::size_t i = 0; i + 1 < layout.linear_layers.size(); ++i) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(layout.block_layers()); ++i) {
     bits +=
         exl2::stored_bits(groups[i], exl2::exl2_padded_outputs(layout.linear_layers[i].outputs));
   }

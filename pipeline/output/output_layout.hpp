@@ -7,7 +7,7 @@
 
 #include "pipeline/formats/output_shards.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 
 namespace shardquant::output {
 

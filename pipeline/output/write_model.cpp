@@ -26,9 +26,10 @@ std::vector<Copy> tensors_to_copy(const model::SourceModel& model, const OutputL
     copies.push_back(
         {model.tensors.plain_name(static_cast<std::int64_t>(i)), layout.first_of_plain[i]});
   }
-  if (layout.groups.back().empty()) {
-    const auto head = static_cast<std::int64_t>(model.layout.linear_layers.size()) - 1;
-    copies.push_back({model.tensors.weight_name(head), layout.first_of_linear.back()});
+  const std::int64_t head = model.layout.head_layer;
+  if (layout.groups[static_cast<std::size_t>(head)].empty()) {
+    copies.push_back(
+        {model.tensors.weight_name(head), layout.first_of_linear[static_cast<std::size_t>(head)]});
   }
   return copies;
 }

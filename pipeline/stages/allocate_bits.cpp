@@ -29,7 +29,7 @@ void apply_plan(const waves::RunContext& context, output::AllocatedModel& model)
   model.options.resize(layers.size());
   model.quantized.assign(layers.size(), true);
   std::vector<const exl2::QuantOption*> choices(layers.size());
-  for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(context.model.layout.block_layers()); ++i) {
     const records::PlannedLayer& planned = model.plan.layers[i];
     if (planned.key != layers[i].key) {
       fail(ExitCode::internal, "the plan has {} where the model has {}", planned.key,
@@ -39,10 +39,11 @@ void apply_plan(const waves::RunContext& context, output::AllocatedModel& model)
     choices[i] = &model.options[i];
   }
   const auto head = exl2::head_option(static_cast<int>(context.config.allocate.head_bits));
-  model.quantized.back() = head.has_value();
+  const auto at = static_cast<std::size_t>(context.model.layout.head_layer);
+  model.quantized[at] = head.has_value();
   if (head) {
-    model.options.back() = *head;
-    choices.back() = &model.options.back();
+    model.options[at] = *head;
+    choices[at] = &model.options[at];
   }
   model.output =
       output::lay_out_output(context.model.layout, choices, context.config.output.shard_mib);

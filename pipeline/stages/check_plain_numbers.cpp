@@ -20,7 +20,7 @@ std::vector<std::string> names_of_plain(const waves::RunContext& context) {
     if (layer.has_bias) names.push_back(layer.key + ".bias");
   }
   if (context.config.allocate.head_bits >= 16) {
-    names.push_back(model.tensors.weight_name(std::ssize(model.layout.linear_layers) - 1));
+    names.push_back(model.tensors.weight_name(model.layout.head_layer));
   }
   return names;
 }

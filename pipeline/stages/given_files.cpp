@@ -29,9 +29,9 @@ template <class Layers>
 void require_same_layers(const waves::RunContext& context, const std::string& file,
                          const Layers& layers) {
   const auto& own = context.model.layout.linear_layers;
-  if (layers.size() + 1 != own.size()) {  // the head is not measured
+  if (std::ssize(layers) != context.model.layout.block_layers()) {
     fail(ExitCode::bad_data, "{}: has {} layers, the model {} in its blocks", file, layers.size(),
-         own.size() - 1);
+         context.model.layout.block_layers());
   }
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (layers[i].key == own[i].key) continue;

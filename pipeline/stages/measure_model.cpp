@@ -32,9 +32,8 @@ double cost_of_later_stages(const waves::RunContext& context, bool keep_hessians
   }
   for (std::int64_t block = 0; block < context.model.description.layers && !keep_hessians;
        ++block) {
-    cost += waves::operations_of(waves::block_work(context.model.description, layout, block,
-                                                   context.slices.rows * context.slices.length,
-                                                   context.slices.length));
+    cost += waves::operations_of(waves::block_work(
+        layout, block, context.slices.rows * context.slices.length, context.slices.length));
   }
   return cost;
 }
@@ -97,7 +96,7 @@ bool all_options(const waves::RunContext& context, const std::vector<bool>& flag
 Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
   std::vector<bool> measured = waves::find_measured_options(context);
   if (!context.config.measure.file.empty()) measured.assign(measured.size(), true);
-  const auto head = static_cast<std::size_t>(context.model.head_group());
+  const auto head = static_cast<std::size_t>(context.model.layout.head_group);
   const bool head_is_quantized = context.config.allocate.head_bits < 16;
   Missing missing;
   // With a borrowed measurement nothing is measured here.
@@ -127,7 +126,7 @@ Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
 // A borrowed measurement is used as it is.
 void require_complete(const waves::RunContext& context, const Missing& missing,
                       bool need_perplexity) {
-  const std::int64_t layers = std::ssize(context.model.layout.linear_layers) - 1;
+  const std::int64_t layers = context.model.layout.block_layers();
   if (missing.measured == layers && !need_perplexity) return;
   comm::on_root(context.comm, [&] {
     fail(ExitCode::no_input,
@@ -190,7 +189,7 @@ std::vector<waves::MeasuredLayer> gather_records(const waves::RunContext& contex
   }
   const auto gathered = context.comm.gather(bytes);
   if (!context.comm.is_root()) return {};
-  const std::size_t layers = context.model.layout.linear_layers.size() - 1;
+  const auto layers = static_cast<std::size_t>(context.model.layout.block_layers());
   std::vector<std::vector<waves::MeasuredLayer>> found(layers);
   for (std::size_t rank = 0; rank < gathered.size(); ++rank) {
     std::span<const std::byte> left = gathered[rank];
@@ -272,7 +271,7 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
   double perplexity = stored_perplexity(context);
   const bool need_perplexity =
       !given && context.comm.max(context.comm.is_root() && std::isnan(perplexity)) != 0;
-  const std::int64_t layers = std::ssize(context.model.layout.linear_layers) - 1;
+  const std::int64_t layers = context.model.layout.block_layers();
   if (context.work.borrows_measurement()) require_complete(context, missing, need_perplexity);
   if (given) {
     context.log.line("measure", "measured by " + context.config.measure.file.string());

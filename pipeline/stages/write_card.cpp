@@ -34,8 +34,8 @@ std::string calibration_name(const config::RunConfig::Calibration& calibration) 
 report::ModelCard card_of(const waves::RunContext& context, const output::AllocatedModel& allocated,
                           const std::optional<Evaluation>& evaluation) {
   const records::Plan& plan = allocated.plan;
-  report::ModelCard card =
-      output::card_of_model(context.config.model.path, context.model.description);
+  report::ModelCard card = output::card_of_model(context.config.model.path,
+                                                 context.model.description, context.model.layout);
   card.bpw = plan.bpw();
   card.stored_bpw = plan.stored_bpw();
   card.folder = name_of(context.config.output.dir);

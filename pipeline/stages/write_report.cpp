@@ -167,9 +167,9 @@ RunReport describe_run(const waves::RunContext& context, const MeasuredModel& me
   if (!context.comm.is_root()) return report;
   const model::ModelDescription& description = context.model.description;
   report.model = {formats::model_name(context.config.model.path),
-                  std::string(model::family_name(description.family)),
+                  std::string(description.family->name),
                   description.layers,
-                  description.block_parameters(),
+                  context.model.layout.block_parameters(),
                   context.model.parameters(),
                   context.model.folder.tensor_bytes()};
   report.output = describe_output(context, allocated);

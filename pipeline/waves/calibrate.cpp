@@ -41,7 +41,7 @@ class Calibration {
         source_(context.model.layout, context.model.tensors),
         slices_(context.slices),
         batch_rows_(micro_batch_rows(context.slices)),
-        workspace_(context.backend, context.model.description, batch_rows_ * slices_.length,
+        workspace_(context.backend, context.model.layout, batch_rows_ * slices_.length,
                    slices_.length) {
     comm::on_all(context.comm, [&] { prepare_own_slices(); });
   }
@@ -75,7 +75,7 @@ class Calibration {
   OwnSlice* own_slice(std::int64_t round);
   // The head is quantized with one recipe, not measured.
   bool is_sketched(std::int64_t group) const {
-    return request_.sketches && group != context_.model.head_group();
+    return request_.sketches && group != context_.model.layout.head_group;
   }
 
   const RunContext& context_;
@@ -166,15 +166,13 @@ void Calibration::take_input(std::int64_t group, std::int64_t first_row,
 
 void Calibration::forward_slice(const model::BlockWeights& weights, OwnSlice& slice) {
   const std::int64_t rows = slices_.rows_of(slice.index);
-  const std::int64_t first_group = weights.block * model::kGroupsPerBlock;
   for (std::int64_t row = 0; row < rows; row += batch_rows_) {
     const std::int64_t count = std::min(batch_rows_, rows - row);
     const std::int64_t first_row = slice.index * slices_.slice_rows + row;
-    model::run_block(context_.backend, weights, context_.model.description,
-                     slice.hidden.view().row_range(row * slices_.length, count * slices_.length),
-                     workspace_, [&](std::int64_t group, kernels::ConstMatrixView x) {
-                       take_input(first_group + group, first_row, x);
-                     });
+    model::run_block(
+        context_.backend, weights, context_.model.description,
+        slice.hidden.view().row_range(row * slices_.length, count * slices_.length), workspace_,
+        [&](std::int64_t group, kernels::ConstMatrixView x) { take_input(group, first_row, x); });
   }
 }
 
@@ -200,8 +198,7 @@ void Calibration::forward_block(std::int64_t block, std::vector<Sum>& sums) {
   const kernels::NamedRange range(context_.backend, fmt::format("calibrate block {}", block));
   model::BlockWeights weights;
   comm::on_all(context_.comm, [&] {
-    weights =
-        model::load_block_weights(context_.backend, source_, context_.model.description, block);
+    weights = model::load_block_weights(context_.backend, source_, context_.model.layout, block);
   });
   for (std::int64_t round = 0; round < slices_.rounds(context_.comm.size()); ++round) {
     OwnSlice* slice = own_slice(round);
@@ -237,9 +234,10 @@ void Calibration::head_of_slice(const model::HeadWeights& weights, OwnSlice& sli
     losses.resize(targets.size());
   }
   const std::int64_t first_row = slice.index * slices_.slice_rows;
-  model::run_head(
-      context_.backend, weights, context_.model.description, slice.hidden, targets, losses,
-      [&](kernels::ConstMatrixView x) { take_input(context_.model.head_group(), first_row, x); });
+  model::run_head(context_.backend, weights, context_.model.description, slice.hidden, targets,
+                  losses, [&](kernels::ConstMatrixView x) {
+                    take_input(context_.model.layout.head_group, first_row, x);
+                  });
   for (std::int64_t r = 0; request_.perplexity && r < rows; ++r) {
     const auto begin = losses.begin() + r * slices_.length;
     row_losses_.push_back(std::accumulate(begin, begin + slices_.length, 0.0));

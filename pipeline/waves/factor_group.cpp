@@ -53,8 +53,7 @@ std::string_view factor_method_name(kernels::FactorMethod method) {
 kernels::QuantizerSettings settings_for_group(const model::SourceModel& model, std::int64_t group,
                                               kernels::QuantizerSettings settings) {
   const auto first = model.group(group).layers.front();
-  const bool is_down = model.layer(first).role == model::Role::down;
-  settings.sort_inputs = !(is_down && model.description.mlp_bias);
+  settings.sort_inputs = !model.layer(first).follows_biased;
   return settings;
 }
 

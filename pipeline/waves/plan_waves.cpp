@@ -7,7 +7,7 @@ namespace shardquant::waves {
 std::vector<Wave> plan_waves(const model::ModelLayout& layout, const std::vector<bool>& wanted,
                              const std::function<GroupUnits(const model::HessianGroup&)>& units,
                              int ranks, bool all_blocks, std::int64_t first_block) {
-  std::int64_t end_block = all_blocks ? layout.groups.back().block + 1 : 0;
+  std::int64_t end_block = all_blocks ? layout.head().block + 1 : 0;
   for (const model::HessianGroup& group : layout.groups) {
     if (wanted[static_cast<std::size_t>(group.index)]) {
       end_block = std::max(end_block, group.block + 1);

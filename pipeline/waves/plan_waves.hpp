@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/waves/deal_groups.hpp"
 
 namespace shardquant::waves {

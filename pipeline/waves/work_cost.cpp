@@ -104,7 +104,7 @@ WorkAmount GroupUnits::work(std::int64_t first, std::int64_t end) const {
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
                          std::span<const exl2::QuantOption> options,
                          const std::vector<bool>& wanted) {
-  if (group.index == layout.groups.back().index) return sum_units(group);
+  if (group.index == layout.head_group) return sum_units(group);
   GroupUnits result;
   result.group = group.index;
   result.setup = factor_work(group);
@@ -162,8 +162,8 @@ std::vector<LayerOptions> layer_options(const GroupUnits& units, std::int64_t fi
   return found;
 }
 
-WorkAmount block_work(const model::ModelDescription& description, const model::ModelLayout& layout,
-                      std::int64_t block, std::int64_t tokens, std::int64_t length) {
+WorkAmount block_work(const model::ModelLayout& layout, std::int64_t block, std::int64_t tokens,
+                      std::int64_t length) {
   const auto t = static_cast<double>(tokens);
   WorkAmount work;
   for (const model::HessianGroup& group : layout.groups) {
@@ -175,11 +175,7 @@ WorkAmount block_work(const model::ModelDescription& description, const model::M
       work.forward += 2.0 * t * k * static_cast<double>(layer.outputs);
     }
   }
-  if (block < description.layers) {
-    // Scores and values, of the tokens before each alone: half of 4 T L heads head_dim.
-    work.forward += 2.0 * t * static_cast<double>(length) *
-                    static_cast<double>(description.heads * description.head_dim);
-  }
+  work.forward += t * layout.part_operations(block, length);
   return work;
 }
 

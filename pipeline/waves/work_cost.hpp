@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 
 namespace shardquant::waves {
 
@@ -80,7 +80,7 @@ std::vector<LayerOptions> layer_options(const GroupUnits& units, std::int64_t fi
 
 /// Forward pass of one block (`layers`: the head) and its Hessians over `tokens` tokens in rows of
 /// `length`.
-WorkAmount block_work(const model::ModelDescription& description, const model::ModelLayout& layout,
-                      std::int64_t block, std::int64_t tokens, std::int64_t length);
+WorkAmount block_work(const model::ModelLayout& layout, std::int64_t block, std::int64_t tokens,
+                      std::int64_t length);
 
 }  // namespace shardquant::waves

@@ -31,8 +31,8 @@ double total_cost(const std::vector<GroupUnits>& groups) {
 double forward_cost_of(const RunContext& context, std::int64_t block) {
   if (block >= context.model.description.layers) return 0.0;
   const std::int64_t length = context.slices.length;
-  return operations_of(block_work(context.model.description, context.model.layout, block,
-                                  context.slices.rows * length, length));
+  return operations_of(
+      block_work(context.model.layout, block, context.slices.rows * length, length));
 }
 
 // Of all waves that lead through these groups.

@@ -20,6 +20,7 @@
 #include "kernels/cpu/quantizer_kernels.hpp"
 #include "kernels/prepare_process.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/model/families/families.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
 namespace {
@@ -40,6 +41,7 @@ double seconds_of(const std::function<void()>& work) {
 
 model::ModelDescription one_block(std::int64_t hidden, std::int64_t ffn) {
   model::ModelDescription description;
+  description.family = model::find_family("LlamaForCausalLM");
   description.layers = 1;
   description.hidden_size = hidden;
   description.intermediate_size = ffn;
@@ -66,7 +68,7 @@ class ProfileBench {
 
   // Operations of the same.
   waves::WorkAmount amount() const {
-    waves::WorkAmount sum = waves::block_work(description_, layout_, 0, kTokens, kLength);
+    waves::WorkAmount sum = waves::block_work(layout_, 0, kTokens, kLength);
     for (const model::HessianGroup& group : layout_.groups) {
       if (group.block != 0) continue;
       const auto units = waves::measure_units(layout_, group, exl2::exl2_2023_options());

@@ -6,7 +6,7 @@
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/weights/exl2/rewrite_config.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "tests/fuzz/scratch_folder.hpp"
 
 namespace {
@@ -18,12 +18,11 @@ void use(const model::ModelDescription& model, std::string_view text) {
   constexpr std::int64_t kFewLayers = 16;
   require(model.layers >= 1 && model.head_dim >= 2 && model.heads % model.kv_heads == 0);
   require(std::ssize(model.windows) == model.layers);
-  require(model.block_parameters() > 0);
   if (model.layers <= kFewLayers) {
     const model::ModelLayout layout = model::lay_out_model(model);
     std::int64_t parameters = -layout.head().parameters();
     for (const model::LinearLayer& layer : layout.linear_layers) parameters += layer.parameters();
-    require(parameters == model.block_parameters());
+    require(parameters > 0 && parameters == layout.block_parameters());
   }
   const std::string rewritten =
       exl2::rewrite_config(text, "config.json", {4.0, 6, 64, 256, "tokens.i32"});

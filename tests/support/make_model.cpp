@@ -17,7 +17,7 @@
 #include "pipeline/formats/safetensors_folder.hpp"
 #include "pipeline/formats/safetensors_writer.hpp"
 #include "pipeline/formats/shard_file.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 
 namespace shardquant::tests {
 
@@ -192,7 +192,7 @@ std::vector<TensorSpec> stored_tensors(const model::ModelLayout& layout,
       continue;
     }
     const model::LinearLayer& layer = layout.linear_layers[module.index];
-    if (layer.role == model::Role::head && options.head == HeadStorage::tied) continue;
+    if (layer.is_head && options.head == HeadStorage::tied) continue;
     tensors.push_back({layer.key + ".weight", dtype, {layer.outputs, layer.inputs}});
     if (layer.has_bias) tensors.push_back({layer.key + ".bias", dtype, {layer.outputs}});
   }

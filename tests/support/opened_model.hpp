@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "pipeline/formats/safetensors_folder.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "pipeline/model/model_tensors.hpp"
 #include "pipeline/model/weight_source.hpp"
 

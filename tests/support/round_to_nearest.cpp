@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
   for (const std::string& name : model.folder.names()) {
     int bits = 0;
     for (const model::LinearLayer& layer : model.layout.linear_layers) {
-      const bool rounded = layer.role != model::Role::head && layer.key + ".weight" == name;
+      const bool rounded = !layer.is_head && layer.key + ".weight" == name;
       if (rounded) bits = std::atoi(argv[3]);
     }
     const auto& shape = model.folder.at(name).shape;

@@ -37,7 +37,7 @@ class SolveCommand : public testing::Test {
     const auto layout =
         model::lay_out_model(model::read_model_description(formats::ModelDirectory(model_)));
     for (const auto& layer : layout.linear_layers) {
-      if (layer.role == model::Role::head) continue;
+      if (layer.is_head) continue;
       auto& measured = measurement_.layers.emplace_back();
       measured.key = layer.key;
       measured.numel = layer.parameters();

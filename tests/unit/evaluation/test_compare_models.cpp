@@ -173,8 +173,8 @@ TEST_P(CompareModels, errors_along_the_blocks_are_those_of_the_hidden_states) {
   make_coarse_copy(folder.path() / "coarse", 0xFF80);
   const OpenedModel plain(kDemo);
   const OpenedModel coarse(folder.path() / "coarse");
-  const evaluation::ModelView plain_view{plain.description, plain.layout, plain.weights};
-  const evaluation::ModelView coarse_view{coarse.description, coarse.layout, coarse.weights};
+  const model::ModelView plain_view{plain.description, plain.layout, plain.weights};
+  const model::ModelView coarse_view{coarse.description, coarse.layout, coarse.weights};
   std::vector<evaluation::StateDifference> states;
   std::vector<double> steps;
   const auto take = [&](const evaluation::ComparedBatch& batch) {
@@ -244,8 +244,8 @@ TEST_P(CompareModels, documents_are_evaluated_as_rows_of_their_own) {
   const oracle::NaiveModel naive = twin_of(plain);
   const evaluation::Documents all = documents();
   const auto losses =
-      evaluation::evaluate_documents(*backend, plain.description, plain.layout, plain.weights, all,
-                                     evaluation::batch_documents(all));
+      evaluation::evaluate_documents(*backend, {plain.description, plain.layout, plain.weights},
+                                     all, evaluation::batch_documents(all));
   ASSERT_EQ(losses.size(), all.size());
   for (const evaluation::DocumentLoss& one : losses) {
     const auto& document = all[static_cast<std::size_t>(one.document)];

@@ -16,8 +16,8 @@ class SharedPerplexity : public BackendTest {
     const OpenedModel opened(shared_path("models/" + model_folder));
     const formats::TokenStream tokens(shared_path("data/tokens/tinystories_tok512.i32"));
     EXPECT_EQ(tokens.rows_of(length), rows);
-    const auto losses = evaluation::evaluate_rows(*backend, opened.description, opened.layout,
-                                                  opened.weights, tokens, {0, rows, length});
+    const auto losses = evaluation::evaluate_rows(
+        *backend, {opened.description, opened.layout, opened.weights}, tokens, {0, rows, length});
     EXPECT_NEAR(evaluation::perplexity(losses), expected, 1e-5 * expected);
   }
 };

@@ -95,7 +95,7 @@ struct EqualFolders {
     for (const model::LinearLayer& layer : opened.layout.linear_layers) {
       std::vector<std::uint16_t> bias(layer.has_bias ? layer.outputs : 0);
       if (layer.has_bias) model::read_halves(opened.folder, layer.key + ".bias", 0, bias);
-      if (layer.role == model::Role::head) {
+      if (layer.is_head) {
         copy(opened, "lm_head.weight", plain_file, exl2_file);
         weights.emplace_back();
         continue;
@@ -152,7 +152,7 @@ TEST_P(FolderWeightsTest, Exl2LayersAreTheDecodedNumbersInTheOrderOfTheInputs) {
   const EqualFolders folders(options);
   const OpenedModel exl2(folders.exl2());
   const OpenedModel plain(folders.plain());
-  for (std::int64_t layer = 0; layer < model::kLinearLayersPerBlock; ++layer) {
+  for (std::int64_t layer = 0; layer < exl2.layout.block_layers(); ++layer) {
     SCOPED_TRACE(exl2.layout.linear_layers[layer].key);
     const std::vector<float> loaded = to_host(exl2.weights.weight(*backend, layer));
     const std::vector<std::uint16_t>& expected = folders.weights[layer];
@@ -179,8 +179,8 @@ TEST_P(FolderWeightsTest, AnExl2FolderHasTheLossOfItsDecodedTwin) {
   std::vector<double> losses;
   for (const fs::path& path : {folders.exl2(), folders.plain()}) {
     const OpenedModel opened(path);
-    for (const auto& row : evaluation::evaluate_rows(*backend, opened.description, opened.layout,
-                                                     opened.weights, tokens, {0, 4, 33})) {
+    for (const auto& row : evaluation::evaluate_rows(
+             *backend, {opened.description, opened.layout, opened.weights}, tokens, {0, 4, 33})) {
       losses.push_back(row.nll);
     }
   }

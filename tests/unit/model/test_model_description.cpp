@@ -7,7 +7,8 @@
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/file_handle.hpp"
-#include "pipeline/model/model_description.hpp"
+#include "pipeline/model/families/llama.hpp"
+#include "pipeline/model/model_layout.hpp"
 #include "tests/support/shared_data.hpp"
 
 namespace shardquant::model {
@@ -51,7 +52,7 @@ std::string refusal(const std::function<void(Json&)>& change) {
 
 TEST(ModelDescription, ReadsLlama) {
   const ModelDescription model = describe(base_config());
-  EXPECT_EQ(model.family, Family::llama);
+  EXPECT_EQ(model.family, &kLlama);
   EXPECT_EQ(model.storage, Storage::plain);
   EXPECT_EQ(model.head_dim, 8);
   EXPECT_EQ(model.kv_heads, 4);
@@ -59,7 +60,8 @@ TEST(ModelDescription, ReadsLlama) {
   EXPECT_FALSE(model.qkv_bias || model.o_bias || model.mlp_bias || model.qk_norm);
   EXPECT_THAT(model.windows, ElementsAre(0, 0));
   EXPECT_EQ(model.torch_dtype, "float16");
-  EXPECT_EQ(model.block_parameters(), 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 192));
+  EXPECT_EQ(lay_out_model(model).block_parameters(),
+            2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 192));
 }
 
 TEST(ModelDescription, FillsDefaults) {
@@ -334,7 +336,7 @@ TEST(ModelDescriptionShared, LargeModels) {
     const std::string path = tests::shared_path("data/configs/" + name + "_config.json");
     return parse_model_description(formats::read_text_file(path, 1 << 20), path);
   };
-  EXPECT_EQ(read("meta-llama--Llama-2-70b-hf").block_parameters(), 68'451'041'280);
+  EXPECT_EQ(lay_out_model(read("meta-llama--Llama-2-70b-hf")).block_parameters(), 68'451'041'280);
   EXPECT_EQ(read("meta-llama--Meta-Llama-3.1-405B").rope.scaling, RopeScalingKind::llama3);
   EXPECT_THAT(read("Qwen--Qwen2.5-72B-Instruct").windows, Each(0));
   EXPECT_EQ(read("Qwen--Qwen3-32B").head_dim, 128);

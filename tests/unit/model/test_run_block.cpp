@@ -10,6 +10,7 @@
 
 #include "pipeline/evaluation/evaluate_rows.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/model/families/families.hpp"
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
 #include "tests/oracle/naive_forward.hpp"
@@ -110,11 +111,11 @@ class RunBlock : public BackendTest {
     model::embed_tokens(*backend, opened.weights, fixture.tokens, hidden);
     Dense expected = naive.embed(fixture.tokens);
     EXPECT_LT(worst_difference(to_host(hidden), expected), 1e-7);
-    model::BlockWorkspace workspace(*backend, opened.description, 2 * kRows * kLength, kLength);
+    model::BlockWorkspace workspace(*backend, opened.layout, 2 * kRows * kLength, kLength);
     for (std::int64_t block = 0; block < opened.description.layers; ++block) {
       SCOPED_TRACE("block " + std::to_string(block));
       const auto weights =
-          model::load_block_weights(*backend, opened.weights, opened.description, block);
+          model::load_block_weights(*backend, opened.weights, opened.layout, block);
       std::vector<std::vector<float>> inputs;
       std::vector<std::int64_t> groups;
       model::run_block(*backend, weights, opened.description, hidden, workspace,
@@ -124,7 +125,8 @@ class RunBlock : public BackendTest {
                        });
       std::vector<Dense> expected_inputs;
       expected = naive.block(expected, block, kLength, expected_inputs);
-      EXPECT_THAT(groups, testing::ElementsAre(0, 1, 2, 3));
+      const std::int64_t first = 4 * block;
+      EXPECT_THAT(groups, testing::ElementsAre(first, first + 1, first + 2, first + 3));
       ASSERT_EQ(inputs.size(), 4u);
       for (std::size_t i = 0; i < 4; ++i) {
         EXPECT_LT(worst_difference(inputs[i], expected_inputs[i]), 3e-5) << "input " << i;
@@ -137,7 +139,7 @@ class RunBlock : public BackendTest {
   void expect_losses(const Fixture& fixture, const Dense& logits) {
     const OpenedModel& opened = *fixture.opened;
     const auto rows =
-        evaluation::evaluate_rows(*backend, opened.description, opened.layout, opened.weights,
+        evaluation::evaluate_rows(*backend, {opened.description, opened.layout, opened.weights},
                                   *fixture.stream, {0, kRows, kLength});
     ASSERT_EQ(std::ssize(rows), kRows);
     for (std::int64_t row = 0; row < kRows; ++row) {
@@ -185,6 +187,7 @@ TEST_P(RunBlock, Llama3ScalingWithOnlyTheHeadStored) {
   oracle::NaiveModel naive = fixture.twin();
   // A short original context, so that all three kinds of frequencies matter in short rows.
   fixture.opened->description.rope.original_max_position_embeddings = 32;
+  fixture.opened->layout = model::lay_out_model(fixture.opened->description);
   naive.frequencies = oracle::llama3_frequencies(naive.frequencies, 8.0, 1.0, 4.0, 32.0);
   expect_like(fixture, naive);
 }
@@ -215,8 +218,8 @@ TEST_P(RunBlock, SameBytesForAnyThreadsAndNoTakerNeeded) {
   const auto run = [&](Backend& on) {
     Matrix hidden = on.allocate(kRows * kLength, opened.description.hidden_size);
     model::embed_tokens(on, opened.weights, fixture.tokens, hidden);
-    model::BlockWorkspace workspace(on, opened.description, kRows * kLength, kLength);
-    model::run_block(on, model::load_block_weights(on, opened.weights, opened.description, 0),
+    model::BlockWorkspace workspace(on, opened.layout, kRows * kLength, kLength);
+    model::run_block(on, model::load_block_weights(on, opened.weights, opened.layout, 0),
                      opened.description, hidden, workspace);
     std::vector<float> values(static_cast<std::size_t>(hidden.view().size()));
     on.download(hidden, values);
@@ -241,7 +244,7 @@ TEST_P(RunBlock, RangesAndPassesGiveTheBytesOfOneRange) {
     settings.progress = [&](double share) { shares.push_back(share); };
     std::vector<double> losses;
     for (const auto& row :
-         evaluation::evaluate_rows(*backend, opened.description, opened.layout, opened.weights,
+         evaluation::evaluate_rows(*backend, {opened.description, opened.layout, opened.weights},
                                    stream, {first, count, kLong}, settings)) {
       losses.push_back(row.nll);
     }
@@ -289,8 +292,9 @@ TEST_P(RunBlock, ABadNumberIsRefusedByName) {
     const Fixture fixture(small_model("llama"));
     spoil(*fixture.opened, name, kNan);
     try {
-      evaluation::evaluate_rows(*backend, fixture.opened->description, fixture.opened->layout,
-                                fixture.opened->weights, *fixture.stream, {0, kRows, kLength});
+      evaluation::evaluate_rows(
+          *backend, {fixture.opened->description, fixture.opened->layout, fixture.opened->weights},
+          *fixture.stream, {0, kRows, kLength});
       FAIL() << name << ": not refused";
     } catch (const Failure& failure) {
       EXPECT_EQ(failure.code(), ExitCode::bad_data);
@@ -302,12 +306,13 @@ TEST_P(RunBlock, ABadNumberIsRefusedByName) {
 TEST_P(RunBlock, AResidualStreamThatOverflowsIsRefusedNamingTheBlock) {
   const Fixture fixture(small_model("llama"));
   const OpenedModel& opened = *fixture.opened;
-  auto weights = model::load_block_weights(*backend, opened.weights, opened.description, 1);
-  std::vector<float> huge(static_cast<std::size_t>(weights.mlp_norm.cols()), 1e38f);
-  backend->upload(huge, weights.mlp_norm);
+  auto weights = model::load_block_weights(*backend, opened.weights, opened.layout, 1);
+  Matrix& mlp_norm = weights.vectors.back();
+  std::vector<float> huge(static_cast<std::size_t>(mlp_norm.cols()), 1e38f);
+  backend->upload(huge, mlp_norm);
   Matrix hidden = backend->allocate(kRows * kLength, opened.description.hidden_size);
   model::embed_tokens(*backend, opened.weights, fixture.tokens, hidden);
-  model::BlockWorkspace workspace(*backend, opened.description, kRows * kLength, kLength);
+  model::BlockWorkspace workspace(*backend, opened.layout, kRows * kLength, kLength);
   try {
     model::run_block(*backend, weights, opened.description, hidden, workspace);
     FAIL() << "not refused";
@@ -319,6 +324,9 @@ TEST_P(RunBlock, AResidualStreamThatOverflowsIsRefusedNamingTheBlock) {
 
 TEST(RunBlockBytes, FollowTheShapes) {
   model::ModelDescription description;
+  description.family = model::find_family("LlamaForCausalLM");
+  description.layers = 1;
+  description.windows = {0};
   description.hidden_size = 8;
   description.heads = 2;
   description.kv_heads = 1;
@@ -326,12 +334,17 @@ TEST(RunBlockBytes, FollowTheShapes) {
   description.intermediate_size = 10;
   description.vocab_size = 50;
   // Attention: 8 + 12 + 6 + 6 + 12 floats per token; the MLP needs less: 8 + 10 + 10. Table: 5 x 6.
-  EXPECT_EQ(model::run_block_workspace_bytes(description, 20, 5), 4 * (44 * 20 + 30));
+  EXPECT_EQ(model::run_block_workspace_bytes(model::lay_out_model(description), 20, 5),
+            4 * (44 * 20 + 30));
   description.intermediate_size = 100;
-  EXPECT_EQ(model::run_block_workspace_bytes(description, 20, 5), 4 * (208 * 20 + 30));
-  // At most the weights q 12x8, k 6x8, v 6x8, o 8x12, gate and up 100x8, down 8x100, biases, norms.
-  EXPECT_EQ(model::block_weight_bytes(description),
-            4 * (96 + 48 + 48 + 96 + 3 * 800 + (12 + 6 + 6 + 8 + 100 + 100 + 8) + 2 * 8 + 2 * 6));
+  EXPECT_EQ(model::run_block_workspace_bytes(model::lay_out_model(description), 20, 5),
+            4 * (208 * 20 + 30));
+  // The weights q 12x8, k 6x8, v 6x8, o 8x12, gate and up 100x8, down 8x100 and two norms; biases.
+  constexpr std::int64_t kWeights = 96 + 48 + 48 + 96 + 3 * 800 + 2 * 8;
+  EXPECT_EQ(model::lay_out_model(description).block_weight_bytes(), 4 * kWeights);
+  description.qkv_bias = description.o_bias = description.mlp_bias = true;
+  EXPECT_EQ(model::lay_out_model(description).block_weight_bytes(),
+            4 * (kWeights + 12 + 6 + 6 + 8 + 100 + 100 + 8));
   EXPECT_EQ(model::run_head_workspace_bytes(description), 4 * 1024 * (8 + 50));
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/model/families/families.hpp"
 #include "pipeline/waves/deal_groups.hpp"
 
 namespace shardquant::waves {
@@ -11,6 +12,7 @@ namespace {
 
 model::ModelLayout layout_of(std::int64_t layers, std::int64_t hidden, std::int64_t ffn) {
   model::ModelDescription description;
+  description.family = model::find_family("LlamaForCausalLM");
   description.layers = layers;
   description.hidden_size = hidden;
   description.intermediate_size = ffn;

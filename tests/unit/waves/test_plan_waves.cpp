@@ -4,6 +4,7 @@
 #include <map>
 
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/model/families/families.hpp"
 #include "pipeline/waves/plan_waves.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
@@ -12,6 +13,7 @@ namespace {
 
 model::ModelLayout layout_of(std::int64_t layers) {
   model::ModelDescription description;
+  description.family = model::find_family("LlamaForCausalLM");
   description.layers = layers;
   description.hidden_size = 256;
   description.intermediate_size = 768;
@@ -56,7 +58,7 @@ TEST(PlanWaves, StopsBehindTheLastWantedGroupUnlessAskedForAllBlocks) {
     return measure_units(layout, group, exl2::exl2_2023_options());
   };
   std::vector<bool> wanted(layout.groups.size(), false);
-  wanted[model::kGroupsPerBlock * 2] = true;
+  wanted[4 * 2] = true;
   EXPECT_EQ(plan_waves(layout, wanted, units, 2, false).back().end_block, 3);
   EXPECT_EQ(plan_waves(layout, wanted, units, 2, true).back().end_block, 7);
   wanted.assign(wanted.size(), false);

@@ -1,0 +1,21 @@
+#include "pipeline/model/families/qwen3.hpp"
+
+#include "pipeline/model/families/dense_block.hpp"
+#include "pipeline/model/model_description.hpp"
+
+namespace shardquant::model {
+
+namespace {
+
+void read(const formats::JsonNode& config, ModelDescription& model) {
+  require_silu(config);
+  model.qkv_bias = model.o_bias = config.boolean_or("attention_bias", false);
+  model.qk_norm = true;
+  model.windows = read_windows(config, model.layers, qwen_windows(config));
+}
+
+}  // namespace
+
+const Family kQwen3{"Qwen3ForCausalLM", "Qwen3", 128, read, dense_branches};
+
+}  // namespace shardquant::model
