@@ -63,7 +63,8 @@ def check_constraints():
         ("floor", "bpw: 4.5, floor: '*.o_proj=5'", ["--bpw", "4.5", "--floor", "*.o_proj=5"]),
         ("several", "bpw: 5, floor: ['*.q_proj=4', '*.k_proj=4'], ceiling: ['re:.*mlp.*=6']",
          ["--bpw", "5", "--floor", "*.q_proj=4", "--floor", "*.k_proj=4", "--ceiling", "re:.*mlp.*=6"]),
-        ("pin", "bpw: 5, pin: ['model.layers.0.*=#3']", ["--bpw", "5", "--pin", "model.layers.0.*=#3"]),
+        ("pin", "bpw: 5, pin: ['model.layers.0.*=1.0:4b 32g s4', '*.1.mlp.up_proj=#3']",
+         ["--bpw", "5", "--pin", "model.layers.0.*=1.0:4b 32g s4", "--pin", "*.1.mlp.up_proj=#3"]),
         ("ties", "bpw: 5, tie: ['*.[qk]_proj'], tie_all: ['*.down_proj']",
          ["--bpw", "5", "--tie", "*.[qk]_proj", "--tie-all", "*.down_proj"]),
         ("objective", "bpw: 5, objective: minimax_sum, tolerance: 0.001",
@@ -75,9 +76,9 @@ def check_constraints():
     for name, allocate, words in cases:
         same_as_solve(name, allocate, *words)
     pinned = same_as_solve(*cases[2][:2], *cases[2][2])
-    descs = {choice["desc"] for choice in pinned["choices"] if choice["key"].startswith("model.layers.0.")} if (
-        "desc" in pinned["choices"][0]) else {str(choice) for choice in pinned["choices"][:1]}
-    check(len(descs) == 1, f"pinned layers have {descs}")
+    descs = {str(choice.get("desc") if isinstance(choice, dict) else choice)
+             for layer, choice in pinned["choices"].items() if layer.startswith("model.layers.0.")}
+    check(descs == {"1.0:4b 32g s4"}, f"pinned layers have {descs}")
     return len(cases)
 
 
