@@ -129,7 +129,6 @@ std::int64_t OutputSize::card_bytes() const {
   report::ModelCard card = output::card_of_model(source_, description_, layout_);
   card.bpw = card.stored_bpw = card.sum_err = card.max_err = 10.0;
   card.head_bits = head_bits_;
-  card.folder = std::string(64, 'x');
   card.folder_bpw = 10.0;
   card.weight_bytes = card.plain_bytes = kManyDigits;
   card.objective = "exl2-2023";

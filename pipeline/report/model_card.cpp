@@ -69,15 +69,16 @@ std::string metadata(const ModelCard& card) {
   return text + "pipeline_tag: text-generation\nquantized_by: shardquant\ntags:\n- exl2\n";
 }
 
-// A folder's name where a shell reads it; what it would take for more than a name is left out.
-std::string shell_name(const std::string& name) {
+// What a copy of the model may be called where a shell reads it: its name without its owner's and
+// without what a shell would take for more than a name, and its bits.
+std::string copy_name(const ModelCard& card) {
   std::string out;
-  for (const char c : name) {
+  for (const char c : card.model.substr(card.model.rfind('/') + 1)) {
     const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '_' ||
                        c == '-' || c == '+';
     if (plain) out += c;
   }
-  return out.empty() ? "MODEL" : out;
+  return fmt::format("{}-exl2-{:.2f}bpw", out.empty() ? "model" : out, card.bpw);
 }
 
 std::string license_text(const ModelCard& card) {
@@ -144,7 +145,7 @@ std::string model_card_text(const ModelCard& card) {
 hf download OWNER/{} --local-dir {}
 ```
 
-with the OWNER that published it. Prompt format: {}.
+with the owner and the name it was published under. Prompt format: {}.
 
 `xxh128sum -c checksums.xxh128` or `shardquant verify .` tells whether every byte is as it was written.
 
@@ -172,10 +173,10 @@ the bound that proves the choice.
 | `shardquant eval`, `shardquant verify` | all |
 )",
       metadata(card), name, card.bpw, verdict_text(card), figures_table(card),
-      evaluation_text(card), kSizesBegin, kSizesEnd, shell_name(card.folder),
-      shell_name(card.folder), card.prompt_format, name, card.family, card.parameters,
-      license_text(card), card.bpw, card.stored_bpw, card.folder_bpw, head_text(card.head_bits),
-      card.objective, card.sum_err, card.max_err, card.calibration_rows, card.calibration_length,
+      evaluation_text(card), kSizesBegin, kSizesEnd, copy_name(card), copy_name(card),
+      card.prompt_format, name, card.family, card.parameters, license_text(card), card.bpw,
+      card.stored_bpw, card.folder_bpw, head_text(card.head_bits), card.objective, card.sum_err,
+      card.max_err, card.calibration_rows, card.calibration_length,
       markdown_escaped(card.calibration), card.exl2_version);
 }
 

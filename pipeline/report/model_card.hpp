@@ -30,7 +30,6 @@ struct ModelCard {
     double perplexity = 0.0;  ///< 0: not evaluated
   };
 
-  std::string folder;             ///< name of the output's
   std::string base_model;         ///< OWNER/NAME of the Hub; empty: not known
   std::string license;            ///< lines of the Hub's metadata; empty: not known
   std::string prompt_format;      ///< Markdown

@@ -38,7 +38,6 @@ report::ModelCard card_of(const waves::RunContext& context, const output::Alloca
                                                  context.model.description, context.model.layout);
   card.bpw = plan.bpw();
   card.stored_bpw = plan.stored_bpw();
-  card.folder = name_of(context.config.output.dir);
   card.plain_bytes = context.model.folder.tensor_bytes();
   card.folder_bpw = 8.0 * static_cast<double>(allocated.output.plan.file_bytes()) /
                     static_cast<double>(context.model.parameters());

@@ -21,7 +21,6 @@ ModelCard card() {
   card.folder_bpw = 4.8;
   card.weight_bytes = 249856;
   card.plain_bytes = 1040000;
-  card.folder = "stories-exl2";
   card.base_model = "karpathy/stories";
   card.license = "license: other\nlicense_name: story\n";
   card.prompt_format = "ChatML: `x`";
@@ -60,7 +59,8 @@ TEST(ModelCard, begins_with_metadata_of_the_hub_and_the_verdict) {
   EXPECT_LT(text.find("24 % of the unquantized model's"), text.find("| Bits per weight |"));
   EXPECT_THAT(text, HasSubstr("4.80 bits for each of its weights"));
   EXPECT_THAT(text, HasSubstr("(+15.64 %, lower is better)"));
-  EXPECT_THAT(text, HasSubstr("hf download OWNER/stories-exl2 --local-dir stories-exl2\n"));
+  EXPECT_THAT(
+      text, HasSubstr("hf download OWNER/stories-exl2-4.00bpw --local-dir stories-exl2-4.00bpw\n"));
   EXPECT_THAT(text, HasSubstr("Prompt format: ChatML: `x`."));
   EXPECT_THAT(text, HasSubstr("xxh128sum -c checksums.xxh128"));
   EXPECT_THAT(text, HasSubstr("| License | other, that of the model |"));
@@ -70,11 +70,11 @@ TEST(ModelCard, says_nothing_of_the_hub_that_is_not_known) {
   ModelCard unknown = card();
   unknown.base_model.clear();
   unknown.license.clear();
-  unknown.folder = "a b$(rm)";
+  unknown.model = "me/a b$(rm)";
   const std::string text = report::model_card_text(unknown);
   EXPECT_THAT(text, Not(HasSubstr("base_model")));
   EXPECT_THAT(text, Not(HasSubstr("license:")));
-  EXPECT_THAT(text, HasSubstr("--local-dir abrm\n"));
+  EXPECT_THAT(text, HasSubstr("--local-dir abrm-exl2-4.00bpw\n"));
 }
 
 TEST(ModelCard, sizes_have_a_place_of_their_own) {
