@@ -11,7 +11,7 @@ architectures=("$@")
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-for file in kernels/cuda/*.cu; do
+for file in kernels/cuda/*.cu kernels/cuda/*/*.cu; do
   for architecture in "${architectures[@]}"; do
     "$nvcc" -std=c++20 -O3 --expt-relaxed-constexpr -arch="sm_$architecture" -Xptxas -v -I. -cubin \
       -o "$out/cubin" "$file" 2>&1 | c++filt |
@@ -19,6 +19,7 @@ for file in kernels/cuda/*.cu; do
         /Compiling entry function/ {
           name = $0
           sub(/.*entry function .(void )?/, "", name)
+          gsub(/\(shardquant::kernels::ScaleObjective\)/, "objective ", name)
           sub(/\(shardquant.*/, "", name)
           sub(/. for .sm_.*/, "", name)
           gsub(/\(anonymous namespace\)::/, "", name)
@@ -38,9 +39,11 @@ done | sort >"$out/rows"
 shared_of() {
   case $1 in
     prepare_group_kernel\<*|quantize_columns_kernel\<*)
-      local slabs=${1//[^0-9]/}
+      local slabs=${1#*<}
+      slabs=${slabs%%,*}
       echo $((4 * (32 * 32 + (slabs - 1) * 32 * 128))) ;;
-    search_scales_kernel) echo "6300 (49 factors)" ;;
+    search_shrink_kernel*) echo "6300 (49 factors)" ;;
+    search_affine_kernel*) echo "32, simulated 65568" ;;
     choose_shrink_kernel) echo "424 (49 factors)" ;;
     permuted_transpose_kernel*|mirror_damped_kernel) echo 4224 ;;
     rms_norm_kernel|negative_log_likelihood_kernel|count_nonfinite_kernel|squared_sums_kernel|row_products_kernel*) echo 64 ;;
@@ -56,7 +59,7 @@ while IFS='|' read -r file name architecture registers stack spilled; do
   printf '| `%s` | %s | %s | %s | %s | %s | %s |\n' "$name" "$file" "$architecture" "$registers" \
     "$(shared_of "$name")" "$stack" "$spilled"
   case $file in
-    prepare_group.cu|search_scales.cu|quantize_columns.cu)
+    prepare_group.cu|search_shrink.cu|search_affine.cu|quantize_columns.cu)
       if ((spilled > 0)); then
         echo "spills: $name on sm_$architecture" >&2
         status=1

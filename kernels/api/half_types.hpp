@@ -49,6 +49,19 @@ constexpr Half to_half(float value) {
   return {static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u))};
 }
 
+/// Nearest bfloat16, ties to even; beyond its largest number the infinity, NaN stays NaN.
+constexpr BFloat16 to_bfloat(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<std::uint16_t>(bits >> 16 | 0x40u)};
+  const std::uint32_t odd = (bits >> 16) & 1u;
+  return {static_cast<std::uint16_t>((bits + 0x7fffu + odd) >> 16)};
+}
+
+/// `value` rounded to the nearest bfloat16 and back.
+constexpr float round_to_bfloat(float value) {
+  return to_float(to_bfloat(value));
+}
+
 /// `value` rounded to the nearest binary16 and back.
 constexpr float round_to_half(float value) {
   return to_float(to_half(value));

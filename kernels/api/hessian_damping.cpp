@@ -21,7 +21,16 @@ HessianFactor order_inputs(std::span<const float> diagonal, const QuantizerSetti
       return diagonal[static_cast<std::size_t>(a)] > diagonal[static_cast<std::size_t>(b)];
     });
   }
+  for (const std::int32_t input : factor.perm) {
+    factor.diagonal.push_back(diagonal[static_cast<std::size_t>(input)]);
+  }
   return factor;
+}
+
+std::vector<float> damped_diagonal(const HessianFactor& factor) {
+  std::vector<float> damped(factor.diagonal);
+  for (float& value : damped) value += static_cast<float>(factor.damp);
+  return damped;
 }
 
 double damping_step(std::span<const float> diagonal, const QuantizerSettings& settings) {

@@ -7,13 +7,18 @@
 
 #include "kernels/api/quantizer_types.hpp"
 
-/// What all back ends do alike with a Hessian, whatever memory it lies in: design.md section 3.2
-/// for order and damping, reliability.md section 9 for what happens when it does not factor.
+/// What all back ends do alike with a Hessian, whatever memory it lies in: order and damping as
+/// ExLlamaV2 2f72437 has them (rows by descending diagonal; max(damping * mean(diagonal), floor)
+/// added to it), and what happens when it does not factor.
 namespace shardquant::kernels {
 
-/// The factor's method, order of inputs and number of dead inputs, without the factor itself.
+/// The factor's method, order of inputs, diagonal and number of dead inputs, without the factor
+/// itself.
 /// diagonal: [K] as accumulated
 HessianFactor order_inputs(std::span<const float> diagonal, const QuantizerSettings& settings);
+
+/// diag(H) + damp in the factor's order: [K].
+std::vector<float> damped_diagonal(const HessianFactor& factor);
 
 /// The smallest damping: a part of the diagonal's mean, but no less than the floor.
 double damping_step(std::span<const float> diagonal, const QuantizerSettings& settings);

@@ -2,22 +2,22 @@
 
 #include <string>
 
-#include "kernels/api/backend.hpp"
+#include "kernels/api/device.hpp"
 
 namespace shardquant::kernels {
 
-/// Names what the back end does in this scope for its device's profiler; costs nothing without one.
+/// Names what the device does in this scope for its profiler; costs nothing without one.
 class NamedRange {
  public:
-  NamedRange(Backend& backend, const std::string& name) : backend_(backend) {
-    backend_.begin_range(name);
+  NamedRange(Device& device, const std::string& name) : device_(device) {
+    device_.begin_range(name);
   }
-  ~NamedRange() { backend_.end_range(); }
+  ~NamedRange() { device_.end_range(); }
   NamedRange(const NamedRange&) = delete;
   NamedRange& operator=(const NamedRange&) = delete;
 
  private:
-  Backend& backend_;
+  Device& device_;
 };
 
 }  // namespace shardquant::kernels

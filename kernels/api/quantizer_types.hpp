@@ -1,18 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <variant>
 #include <vector>
 
+#include "kernels/api/affine_scales.hpp"
 #include "kernels/api/matrix.hpp"
 #include "kernels/api/row_group.hpp"
+#include "kernels/api/scale_objective.hpp"
+#include "kernels/api/weight_grid.hpp"
 
 namespace shardquant::kernels {
-
-/// Which scale the search and the quantization see (design.md section 3, step 5).
-enum class ScaleRounding {
-  reader,  ///< the scale the EXL2 reader rebuilds through its fp16 chain (exl2-format.md section 6)
-  exl2_2023,  ///< the fp32 scale of ExLlamaV2 2f72437, which the reader does not quite reproduce
-};
 
 /// How a Hessian becomes a factor. The later ones are for Hessians that the first cannot do.
 enum class FactorMethod {
@@ -30,6 +28,9 @@ struct QuantizerSettings {
   double shrink_high = 1.0;     ///< last scale factor tried
   int shrink_steps = 48;        ///< steps between them; steps + 1 factors are tried
   ScaleRounding scale_rounding = ScaleRounding::reader;
+  /// Of the factor that shrinks an EXL2 group's scales; not `simulated`.
+  ScaleObjective shrink_objective = ScaleObjective::power_3_5;
+  ScaleObjective affine_objective = ScaleObjective::weighted;  ///< of an AffineRecipe's scales
   bool sort_inputs = true;  ///< rows in descending diag(H); false keeps them in the model's order
   FactorMethod factor_method = FactorMethod::fp32;
 };
@@ -40,11 +41,17 @@ struct HessianFactor {
   std::vector<std::int32_t> perm;  ///< [K] perm[k] = original row in place k, see sort_inputs
   Matrix unit_factor;              ///< A: [K, K] fp32 row major; below the diagonal unspecified
   std::vector<float> pivots;       ///< [K] diag(R)
+  std::vector<float> diagonal;     ///< [K] of H[perm, perm], undamped
   double damp = 0.0;               ///< added to the diagonal
   int tries = 1;                   ///< Cholesky factorizations attempted, with all methods so far
   FactorMethod method = FactorMethod::fp32;
   std::int64_t dead_inputs = 0;  ///< rows with a zero diagonal; their errors count with damp alone
 };
+
+/// How a weight matrix is to be quantized. Row groups, which cover [0, K): EXL2, whose scales are
+/// found group by group on the way through the sweep. A recipe: affine, with scales that the back
+/// end finds before the sweep. Scales: affine, as they are.
+using WeightRecipe = std::variant<std::vector<RowGroup>, AffineRecipe, AffineScales>;
 
 /// What quantizing one layer with one option loses. Sums are taken in double.
 struct OptionError {
@@ -58,12 +65,20 @@ struct OptionError {
 
 /// A quantized layer before packing, in host memory. Stored (permuted) row order.
 struct QuantizedMatrix {
+  std::vector<std::uint8_t> codes;  ///< [K, N] row major, q less its least value
+  /// [K, N] bits of the dequantized weights that were measured: fp16 of EXL2, fp16 or bf16 of
+  /// affine scales with such values, else empty.
+  std::vector<std::uint16_t> values;
+  std::vector<float> float_values;  ///< the same of affine scales with fp32 values, else empty
+  OptionError error;
+
+  // EXL2
   std::vector<RowGroup> groups;           ///< G groups covering K rows
-  std::vector<std::uint8_t> codes;        ///< [K, N] row major, q in [0, 2^bits)
-  std::vector<std::uint16_t> values;      ///< [K, N] fp16 bits of the dequantized weights measured
   std::vector<std::uint8_t> scale_codes;  ///< [G, N], c - 1 in 0..15
   std::vector<std::uint16_t> scale_max;   ///< [G] fp16 bits of smax
-  OptionError error;
+
+  // Affine
+  AffineScales affine;
 };
 
 /// Norms of the unquantized layer's output, the denominators of its options' errors.

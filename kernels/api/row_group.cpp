@@ -6,6 +6,14 @@
 
 namespace shardquant::kernels {
 
+std::vector<RowGroup> groups_of_no_width(std::int64_t rows, int size) {
+  std::vector<RowGroup> groups;
+  for (std::int64_t row = 0; row < rows; row += size) {
+    groups.push_back({row, static_cast<int>(std::min<std::int64_t>(size, rows - row)), 0});
+  }
+  return groups;
+}
+
 std::vector<std::size_t> sharing_order(std::span<const std::vector<RowGroup>> options) {
   const auto comes_before = [](const RowGroup& a, const RowGroup& b) {
     return a.rows != b.rows ? a.rows < b.rows : a.bits < b.bits;

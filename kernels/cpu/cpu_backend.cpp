@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "kernels/cpu/allocate_matrix.hpp"
-#include "kernels/cpu/forward_kernels.hpp"
-#include "kernels/cpu/group_kernels.hpp"
-#include "kernels/cpu/quantizer_kernels.hpp"
+#include "kernels/cpu/forward/forward_kernels.hpp"
+#include "kernels/cpu/quantizer/group_kernels.hpp"
+#include "kernels/cpu/quantizer/quantizer_kernels.hpp"
 
 namespace shardquant::kernels {
 
@@ -106,20 +106,23 @@ WeightNorms CpuBackend::weight_norms(ConstMatrixView weight, const HessianFactor
   return kernels::weight_norms(weight, factor, sketches, sketch_rows, threads_);
 }
 
-std::vector<OptionError> CpuBackend::measure_options(ConstMatrixView weight,
-                                                     const HessianFactor& factor,
-                                                     std::span<const std::vector<RowGroup>> options,
-                                                     const QuantizerSettings& settings,
-                                                     ConstMatrixView sketches,
-                                                     std::int64_t sketch_rows) {
+AffineScales CpuBackend::find_affine_scales(ConstMatrixView weight, const HessianFactor& factor,
+                                            const AffineRecipe& recipe,
+                                            const QuantizerSettings& settings) {
+  return kernels::find_affine_scales(weight, factor, recipe, settings, threads_);
+}
+
+std::vector<OptionError> CpuBackend::measure_options(
+    ConstMatrixView weight, const HessianFactor& factor, std::span<const WeightRecipe> options,
+    const QuantizerSettings& settings, ConstMatrixView sketches, std::int64_t sketch_rows) {
   return kernels::measure_options(weight, factor, options, settings, sketches, sketch_rows,
                                   threads_);
 }
 
 QuantizedMatrix CpuBackend::quantize(ConstMatrixView weight, const HessianFactor& factor,
-                                     std::span<const RowGroup> groups,
+                                     const WeightRecipe& option,
                                      const QuantizerSettings& settings) {
-  return quantize_matrix(weight, factor, groups, settings, threads_);
+  return quantize_matrix(weight, factor, option, settings, threads_);
 }
 
 std::string cpu_blas_library() {

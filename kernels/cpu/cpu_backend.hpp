@@ -38,14 +38,16 @@ class CpuBackend final : public Backend {
   Matrix permuted_transpose(const HostTensor& weight, std::span<const std::int32_t> perm) override;
   WeightNorms weight_norms(ConstMatrixView weight, const HessianFactor& factor,
                            ConstMatrixView sketches, std::int64_t sketch_rows) override;
+  AffineScales find_affine_scales(ConstMatrixView weight, const HessianFactor& factor,
+                                  const AffineRecipe& recipe,
+                                  const QuantizerSettings& settings) override;
   std::vector<OptionError> measure_options(ConstMatrixView weight, const HessianFactor& factor,
-                                           std::span<const std::vector<RowGroup>> options,
+                                           std::span<const WeightRecipe> options,
                                            const QuantizerSettings& settings,
                                            ConstMatrixView sketches,
                                            std::int64_t sketch_rows) override;
   QuantizedMatrix quantize(ConstMatrixView weight, const HessianFactor& factor,
-                           std::span<const RowGroup> groups,
-                           const QuantizerSettings& settings) override;
+                           const WeightRecipe& option, const QuantizerSettings& settings) override;
 
  private:
   int threads_;

@@ -4,14 +4,16 @@
 
 #include <array>
 
-#include "kernels/cuda/causal_attention.hpp"
 #include "kernels/cuda/count_nonfinite.hpp"
 #include "kernels/cuda/cuda_check.hpp"
-#include "kernels/cuda/factor_hessian.hpp"
+#include "kernels/cuda/forward/causal_attention.hpp"
+#include "kernels/cuda/forward/forward_launchers.hpp"
 #include "kernels/cuda/launchers.hpp"
 #include "kernels/cuda/matrix_products.hpp"
 #include "kernels/cuda/profiler_range.hpp"
-#include "kernels/cuda/quantize_matrix.hpp"
+#include "kernels/cuda/quantizer/factor_hessian.hpp"
+#include "kernels/cuda/quantizer/quantize_matrix.hpp"
+#include "kernels/cuda/quantizer/quantizer_launchers.hpp"
 
 namespace shardquant::kernels::cuda {
 
@@ -177,19 +179,25 @@ WeightNorms CudaBackend::weight_norms(ConstMatrixView weight, const HessianFacto
   return cuda::weight_norms(*context_, weight, factor, sketches, sketch_rows);
 }
 
+AffineScales CudaBackend::find_affine_scales(ConstMatrixView weight, const HessianFactor& factor,
+                                             const AffineRecipe& recipe,
+                                             const QuantizerSettings& settings) {
+  const ProfilerRange range("find_affine_scales");
+  return cuda::find_affine_scales(*context_, weight, factor, recipe, settings);
+}
+
 std::vector<OptionError> CudaBackend::measure_options(
-    ConstMatrixView weight, const HessianFactor& factor,
-    std::span<const std::vector<RowGroup>> options, const QuantizerSettings& settings,
-    ConstMatrixView sketches, std::int64_t sketch_rows) {
+    ConstMatrixView weight, const HessianFactor& factor, std::span<const WeightRecipe> options,
+    const QuantizerSettings& settings, ConstMatrixView sketches, std::int64_t sketch_rows) {
   const ProfilerRange range("measure_options");
   return cuda::measure_options(*context_, weight, factor, options, settings, sketches, sketch_rows);
 }
 
 QuantizedMatrix CudaBackend::quantize(ConstMatrixView weight, const HessianFactor& factor,
-                                      std::span<const RowGroup> groups,
+                                      const WeightRecipe& option,
                                       const QuantizerSettings& settings) {
   const ProfilerRange range("quantize");
-  return quantize_matrix(*context_, weight, factor, groups, settings);
+  return quantize_matrix(*context_, weight, factor, option, settings);
 }
 
 }  // namespace shardquant::kernels::cuda

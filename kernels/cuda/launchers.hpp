@@ -5,8 +5,6 @@
 #include <cstdint>
 
 #include "kernels/api/matrix.hpp"
-#include "kernels/api/quantizer_types.hpp"
-#include "kernels/cuda/sweep_types.hpp"
 
 /// One plain function per kernel. All pointers and matrices are device memory unless said
 /// otherwise; the work is queued on `stream` and the function returns at once.
@@ -17,33 +15,15 @@ namespace shardquant::kernels::cuda {
 
 /// out = bits of a stored tensor as fp32, dense [rows, cols]. stored: aligned to its element
 void launch_convert(const void* stored, ElementType type, MatrixView out, cudaStream_t stream);
-/// out[k][n] = stored[n][perm[k]], zero in the columns from `cols` to the stride of out.
-/// stored: [out.cols, out.rows]
-void launch_permuted_transpose(const void* stored, ElementType type, const std::int32_t* perm,
-                               MatrixView out, cudaStream_t stream);
 /// x = sum of `pieces` bf16 planes, each the rounding of what the former ones left. Plane p begins
 /// at p * rows * plane_stride; columns from cols to plane_stride are zero.
 void launch_split(ConstMatrixView x, int pieces, std::int64_t plane_stride, std::uint16_t* planes,
                   cudaStream_t stream);
-
-// Forward pass; contracts in kernels/api/backend.hpp
-
-void launch_rms_norm(ConstMatrixView x, ConstMatrixView weight, float epsilon, MatrixView out,
-                     cudaStream_t stream);
-void launch_rotate(MatrixView x, std::int64_t heads, ConstMatrixView cosines, ConstMatrixView sines,
-                   cudaStream_t stream);
-/// Softmax in place over scores[b][i], which holds keys first_key .. of query first_query + i;
-/// keys outside (query - window, query] get zero. scores: [batch, queries, keys] dense
-void launch_causal_softmax(float* scores, std::int64_t batch, std::int64_t queries,
-                           std::int64_t keys, std::int64_t first_query, std::int64_t first_key,
-                           std::int64_t window, cudaStream_t stream);
-void launch_silu_product(MatrixView gate, ConstMatrixView up, cudaStream_t stream);
-void launch_add(MatrixView x, ConstMatrixView y, cudaStream_t stream);
 /// out[t] = bias[0] for every t
 void launch_fill_rows(ConstMatrixView bias, MatrixView out, cudaStream_t stream);
-/// targets: [T]; losses: [T]
-void launch_negative_log_likelihood(ConstMatrixView logits, const std::int32_t* targets,
-                                    double* losses, cudaStream_t stream);
+
+// Numbers that are none
+
 /// Blocks that launch_count_nonfinite cuts a matrix into.
 constexpr int kCountBlocks = 256;
 /// What of a matrix is looked at.
@@ -51,51 +31,5 @@ enum class Part { whole, upper_triangle };
 /// counts, firsts: [kCountBlocks]; firsts: least flat index, or x.size()
 void launch_count_nonfinite(ConstMatrixView x, Part part, std::int64_t* counts,
                             std::int64_t* firsts, cudaStream_t stream);
-
-// Hessian
-
-/// Upper triangle of to += that of from, [n, n].
-void launch_add_upper(ConstMatrixView from, MatrixView to, cudaStream_t stream);
-void launch_gather_diagonal(ConstMatrixView h, float* diagonal, cudaStream_t stream);
-/// out[i][j] = h[order[i]][order[j]], read from h's upper triangle; all of out is written.
-void launch_permute_symmetric(ConstMatrixView h, const std::int32_t* order, MatrixView out,
-                              cudaStream_t stream);
-/// Lower triangle = transpose of the upper one, diagonal = diagonal + damp.
-void launch_mirror_damped(MatrixView h, const float* diagonal, float damp, cudaStream_t stream);
-/// product = (strict upper triangle of h, its mirror image, diagonal + damp) x. x, product: [n]
-void launch_symmetric_product(ConstMatrixView h, const float* diagonal, float damp, const double* x,
-                              double* product, cudaStream_t stream);
-/// inner = L^T x, product = L inner, L the lower triangle of h. x, inner, product: [n]
-void launch_factor_product(ConstMatrixView h, const double* x, double* inner, double* product,
-                           cudaStream_t stream);
-/// wide = the lower triangle of h, rows without gaps; what lies above the diagonal is left alone.
-void launch_widen_lower(ConstMatrixView h, double* wide, cudaStream_t stream);
-/// The lower triangle of h = that of wide, rounded; the rest of h is left alone.
-void launch_narrow_lower(const double* wide, MatrixView h, cudaStream_t stream);
-void launch_set_identity(MatrixView h, cudaStream_t stream);
-/// In place: the lower triangle of h holds L; h becomes A = R diag(R)^-1, R the reversal of L, with
-/// zeros below the diagonal. pivots: [n] diag(R)
-void launch_reverse_to_unit_factor(MatrixView h, const float* pivots, cudaStream_t stream);
-
-// Sums of squares in double, in an order that the shapes alone fix
-
-/// sums[b] = sum over rows [b * rows_per_sum, ...) of weights[row]^2 * |x[row]|^2; weights may be
-/// null for 1. sums: [ceil(x.rows / rows_per_sum)]
-void launch_squared_sums(ConstMatrixView x, const float* weights, std::int64_t rows_per_sum,
-                         double* sums, cudaStream_t stream);
-
-// The sweep (design.md section 3, left-looking form); see sweep_types.hpp
-
-/// Corrects the rows of each task's group by the rows of its block before them and solves for what
-/// the scale search sees. All tasks have groups of `rows` rows.
-void launch_prepare_group(const SweepData& data, const SweepTasks& tasks, int rows,
-                          cudaStream_t stream);
-/// Per tile and shrink factor: sum of |dequantized - w|^3.5 over the group.
-void launch_search_scales(const SweepData& data, const SweepTasks& tasks, cudaStream_t stream);
-/// Adds the tiles' sums and takes the first least one: the group's scale.
-void launch_choose_shrink(const SweepData& data, const SweepTasks& tasks, cudaStream_t stream);
-/// Quantizes the group's rows one after another; all tasks have groups of `rows` rows.
-void launch_quantize_columns(const SweepData& data, const SweepTasks& tasks,
-                             const SweepRecord& record, int rows, cudaStream_t stream);
 
 }  // namespace shardquant::kernels::cuda

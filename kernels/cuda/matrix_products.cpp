@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/cuda_check.hpp"
 #include "kernels/cuda/launchers.hpp"
+#include "kernels/cuda/quantizer/quantizer_launchers.hpp"
 
 // cuBLAS is column major: a row-major matrix is its own transpose there, and a product comes out
 // right with its factors exchanged.

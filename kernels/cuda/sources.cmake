@@ -1,9 +1,15 @@
 # Also compiled with the C++ compiler against tests/support/cuda_standin.
 set(cuda_host_sources
-  count_nonfinite.cpp cuda_backend.cpp cuda_check.cpp cuda_handles.cpp cuda_module.cpp device_context.cpp
-  device_memory.cpp causal_attention.cpp factor_hessian.cpp matrix_products.cpp option_sweep.cpp
-  quantize_matrix.cpp)
+  count_nonfinite.cpp cuda_backend.cpp cuda_check.cpp cuda_handles.cpp cuda_module.cpp
+  device_context.cpp device_memory.cpp matrix_products.cpp
+  forward/causal_attention.cpp
+  quantizer/affine_grid.cpp quantizer/exl2_grid.cpp quantizer/factor_hessian.cpp
+  quantizer/find_affine_scales.cpp quantizer/option_sweep.cpp quantizer/quantize_matrix.cpp
+  quantizer/weight_norms.cpp)
 set(cuda_kernel_sources
-  add.cu causal_softmax.cu convert.cu count_nonfinite.cu factor_residual.cu hessian_layout.cu
-  negative_log_likelihood.cu permuted_transpose.cu prepare_group.cu quantize_columns.cu rms_norm.cu
-  rotate.cu search_scales.cu silu_product.cu split.cu squared_sums.cu)
+  convert.cu count_nonfinite.cu fill_rows.cu split.cu
+  forward/add.cu forward/causal_softmax.cu forward/negative_log_likelihood.cu forward/rms_norm.cu
+  forward/rotate.cu forward/silu_product.cu
+  quantizer/factor_residual.cu quantizer/hessian_layout.cu quantizer/permuted_transpose.cu
+  quantizer/prepare_group.cu quantizer/quantize_columns.cu quantizer/search_affine.cu quantizer/search_shrink.cu
+  quantizer/squared_sums.cu)

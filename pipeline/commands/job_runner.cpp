@@ -257,23 +257,12 @@ void JobRunner::run(const Job& job) {
   std::optional<report::EventLog> events;
   std::optional<report::EventCollector> collector;
   open_event_logs(comm_, work, fingerprints.run, events, collector);
-  const waves::RunContext context{comm_,
-                                  *backend_,
-                                  config,
-                                  *model_,
-                                  *tokens,
-                                  work,
-                                  log_,
-                                  *events,
-                                  *control_,
-                                  begun,
-                                  std::move(fingerprints.run),
-                                  std::move(fingerprints.hessians),
-                                  slices_of(config),
-                                  quantizer_settings(config.quantizer),
-                                  exl2::exl2_2023_options(),
-                                  device_link_.get(),
-                                  collector ? &*collector : nullptr};
+  const waves::RunContext context{
+      {comm_, *control_, log_, *events, begun, collector ? &*collector : nullptr},
+      {config, *model_, *tokens, work, std::move(fingerprints.run),
+       std::move(fingerprints.hessians), slices_of(config), quantizer_settings(config.quantizer),
+       exl2::exl2_2023_options()},
+      {*backend_, device_link_.get()}};
   report_restart(context);
   context.events.write("run_start", "start",
                        {{"ranks", comm_.size()},

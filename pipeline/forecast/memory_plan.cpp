@@ -38,7 +38,7 @@ std::int64_t sum_bytes(const model::ModelLayout& layout, int ranks) {
     return waves::measure_units(layout, group, exl2::exl2_2023_options());
   };
   std::int64_t most = 0;
-  for (const waves::Wave& wave : waves::plan_waves(layout, all, units, ranks, true)) {
+  for (const waves::Wave& wave : waves::plan_waves(layout, {all, units, true}, ranks)) {
     std::vector<std::int64_t> held(static_cast<std::size_t>(ranks));
     std::int64_t group = -1;
     std::vector<int> holders;  // of that group

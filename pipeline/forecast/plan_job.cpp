@@ -95,7 +95,7 @@ std::vector<waves::Wave> JobPlanner::waves(const UnitsOf& units, bool with_head,
                                            bool all_blocks) const {
   std::vector<bool> wanted(in_.layout.groups.size(), true);
   wanted[static_cast<std::size_t>(in_.layout.head_group)] = with_head;
-  return waves::plan_waves(in_.layout, wanted, units, ranks_, all_blocks);
+  return waves::plan_waves(in_.layout, {wanted, units, all_blocks}, ranks_);
 }
 
 // Every rank forwards its slices through every block; the partial Hessians of a slice travel to the

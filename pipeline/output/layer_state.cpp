@@ -27,9 +27,9 @@ std::string layer_kind(const std::string& key) {
   return "quantized layer " + key;
 }
 
-std::int64_t tensors_of(const waves::RunContext& context, const AllocatedModel& allocated,
+std::int64_t tensors_of(const waves::Job& job, const AllocatedModel& allocated,
                         std::int64_t layer) {
-  const model::LinearLayer& info = context.model.layer(layer);
+  const model::LinearLayer& info = job.model.layer(layer);
   return std::ssize(exl2::exl2_tensor_specs(
       info.key, info.inputs, info.outputs, allocated.output.groups[static_cast<std::size_t>(layer)],
       info.has_bias));
@@ -46,16 +46,16 @@ std::vector<std::int64_t> hashes_in_shards(const OutputFiles& files, std::int64_
   return hashes;
 }
 
-bool is_finished(const waves::RunContext& context, const AllocatedModel& allocated,
-                 std::int64_t layer, const OutputFiles& files, const std::string& fingerprint) {
+bool is_finished(const waves::Job& job, const AllocatedModel& allocated, std::int64_t layer,
+                 const OutputFiles& files, const std::string& fingerprint) {
   if (!allocated.quantized[static_cast<std::size_t>(layer)]) return false;
-  const std::string& key = context.model.layer(layer).key;
-  const auto path = context.work.quantized(key);
+  const std::string& key = job.model.layer(layer).key;
+  const auto path = job.work.quantized(key);
   if (!checkpoint::state_file_is_usable(path, layer_kind(key), fingerprint)) return false;
   checkpoint::StateFileReader record(path, layer_kind(key), fingerprint);
   const std::int64_t first = allocated.output.first_of_linear[static_cast<std::size_t>(layer)];
   return record.read<std::int64_t>("tensor_hashes") ==
-         hashes_in_shards(files, first, tensors_of(context, allocated, layer));
+         hashes_in_shards(files, first, tensors_of(job, allocated, layer));
 }
 
 std::vector<std::string> shard_names(const AllocatedModel& allocated) {
@@ -66,19 +66,19 @@ std::vector<std::string> shard_names(const AllocatedModel& allocated) {
 
 }  // namespace
 
-std::string output_fingerprint(const waves::RunContext& context, const AllocatedModel& allocated) {
-  return context.fingerprint + ':' +
+std::string output_fingerprint(const waves::Job& job, const AllocatedModel& allocated) {
+  return job.fingerprint + ':' +
          records::content_hash(records::plan_text(allocated.plan) + '\n' +
                                allocated.output.plan.index_json + '\n' +
-                               context.config.output.dir.string());
+                               job.config.output.dir.string());
 }
 
-void save_layer(const waves::RunContext& context, const AllocatedModel& allocated,
-                std::int64_t layer, const QuantizedLayer& quantized, const OutputFiles& files,
-                std::int64_t first, std::int64_t count) {
-  const std::string& key = context.model.layer(layer).key;
-  checkpoint::StateFileWriter record(context.work.quantized(key), layer_kind(key),
-                                     output_fingerprint(context, allocated));
+void save_layer(const waves::Job& job, const AllocatedModel& allocated, std::int64_t layer,
+                const QuantizedLayer& quantized, const OutputFiles& files, std::int64_t first,
+                std::int64_t count) {
+  const std::string& key = job.model.layer(layer).key;
+  checkpoint::StateFileWriter record(job.work.quantized(key), layer_kind(key),
+                                     output_fingerprint(job, allocated));
   record.add_number("err", quantized.err);
   record.add_integer("flushed_groups", quantized.flushed_groups);
   record.write<std::int64_t>("tensor_hashes", hashes_in_shards(files, first, count));
@@ -120,36 +120,35 @@ bool prepare_output(const waves::RunContext& context, const AllocatedModel& allo
   return interrupted;
 }
 
-bool output_is_published(const waves::RunContext& context, const AllocatedModel& allocated) {
-  const auto path = context.work.quantized(kOutputName);
-  if (!checkpoint::state_file_is_usable(path, kOutputKind,
-                                        output_fingerprint(context, allocated))) {
+bool output_is_published(const waves::Job& job, const AllocatedModel& allocated) {
+  const auto path = job.work.quantized(kOutputName);
+  if (!checkpoint::state_file_is_usable(path, kOutputKind, output_fingerprint(job, allocated))) {
     return false;
   }
   for (const auto& shard : allocated.output.plan.shards) {
     std::error_code error;
-    const auto bytes = fs::file_size(context.config.output.dir / shard.file_name, error);
+    const auto bytes = fs::file_size(job.config.output.dir / shard.file_name, error);
     if (error || bytes != static_cast<std::uintmax_t>(shard.file_bytes)) return false;
   }
-  const auto names = side_files(context);
+  const auto names = side_files(job);
   return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
     // The card comes after that, in a step of its own.
-    return name == formats::kModelCardName || fs::exists(context.config.output.dir / name);
+    return name == formats::kModelCardName || fs::exists(job.config.output.dir / name);
   });
 }
 
-void mark_publishing(const waves::RunContext& context, const AllocatedModel& allocated) {
-  checkpoint::StateFileWriter record(context.work.quantized(kPublishingName), kPublishingKind,
-                                     output_fingerprint(context, allocated));
+void mark_publishing(const waves::Job& job, const AllocatedModel& allocated) {
+  checkpoint::StateFileWriter record(job.work.quantized(kPublishingName), kPublishingKind,
+                                     output_fingerprint(job, allocated));
   record.commit();
 }
 
-void mark_published(const waves::RunContext& context, const AllocatedModel& allocated) {
-  checkpoint::StateFileWriter record(context.work.quantized(kOutputName), kOutputKind,
-                                     output_fingerprint(context, allocated));
+void mark_published(const waves::Job& job, const AllocatedModel& allocated) {
+  checkpoint::StateFileWriter record(job.work.quantized(kOutputName), kOutputKind,
+                                     output_fingerprint(job, allocated));
   record.commit();
   // With it gone nothing in the output folder is taken for ours to replace.
-  fs::remove(context.work.quantized(kPublishingName));
+  fs::remove(job.work.quantized(kPublishingName));
 }
 
 }  // namespace shardquant::output

@@ -15,13 +15,13 @@ namespace shardquant::output {
 
 /// What records of an output carry: they speak of one plan in one folder, and another plan, or the
 /// same one written elsewhere, is another.
-std::string output_fingerprint(const waves::RunContext& context, const AllocatedModel& allocated);
+std::string output_fingerprint(const waves::Job& job, const AllocatedModel& allocated);
 
 /// Records that a layer's tensors are in the partial shards, with their hashes, read back from
 /// there. first, count: its tensors in layout order. @throws Failure(io_error)
-void save_layer(const waves::RunContext& context, const AllocatedModel& allocated,
-                std::int64_t layer, const QuantizedLayer& quantized, const OutputFiles& files,
-                std::int64_t first, std::int64_t count);
+void save_layer(const waves::Job& job, const AllocatedModel& allocated, std::int64_t layer,
+                const QuantizedLayer& quantized, const OutputFiles& files, std::int64_t first,
+                std::int64_t count);
 
 /// By linear layer: whether a record of this run, plan and output folder is there and the shard's
 /// bytes agree with it. Every rank checks its share, all get the whole answer. Collective.
@@ -37,10 +37,10 @@ bool prepare_output(const waves::RunContext& context, const AllocatedModel& allo
 
 /// Root: whether a run of this plan finished this output folder and its files are all there, apart
 /// from README.md.
-bool output_is_published(const waves::RunContext& context, const AllocatedModel& allocated);
+bool output_is_published(const waves::Job& job, const AllocatedModel& allocated);
 /// Root: records that from now on files of the output get their names.
-void mark_publishing(const waves::RunContext& context, const AllocatedModel& allocated);
+void mark_publishing(const waves::Job& job, const AllocatedModel& allocated);
 /// Root: records that the output is complete.
-void mark_published(const waves::RunContext& context, const AllocatedModel& allocated);
+void mark_published(const waves::Job& job, const AllocatedModel& allocated);
 
 }  // namespace shardquant::output

@@ -64,9 +64,9 @@ void write_plain_tensors(const waves::RunContext& context, const OutputLayout& l
   }
 }
 
-std::vector<std::string> side_files(const waves::RunContext& context) {
-  std::vector<std::string> names = formats::companion_files(context.model.folder.directory());
-  for (const auto& file : {context.work.measurement(), context.work.plan()}) {
+std::vector<std::string> side_files(const waves::Job& job) {
+  std::vector<std::string> names = formats::companion_files(job.model.folder.directory());
+  for (const auto& file : {job.work.measurement(), job.work.plan()}) {
     names.push_back(file.filename().string());
   }
   names.emplace_back(formats::kIndexFileName);
@@ -76,9 +76,8 @@ std::vector<std::string> side_files(const waves::RunContext& context) {
   return names;
 }
 
-std::vector<std::string> checked_files(const waves::RunContext& context,
-                                       const OutputLayout& layout) {
-  std::vector<std::string> names = side_files(context);
+std::vector<std::string> checked_files(const waves::Job& job, const OutputLayout& layout) {
+  std::vector<std::string> names = side_files(job);
   std::erase_if(names, [](const std::string& name) {
     return name == kChecksumsName || name == formats::kModelCardName;
   });
@@ -86,24 +85,23 @@ std::vector<std::string> checked_files(const waves::RunContext& context,
   return names;
 }
 
-void publish_model(const waves::RunContext& context, const OutputLayout& layout,
-                   double achieved_bpw, formats::Overwrite overwrite) {
-  const std::filesystem::path& folder = context.config.output.dir;
+void publish_model(const waves::Job& job, const OutputLayout& layout, double achieved_bpw,
+                   formats::Overwrite overwrite) {
+  const std::filesystem::path& folder = job.config.output.dir;
   OutputFiles::publish(folder, layout, overwrite);
-  for (const std::string& name : formats::companion_files(context.model.folder.directory())) {
-    formats::copy_companion_file(context.model.folder.directory(), name, folder, overwrite);
+  for (const std::string& name : formats::companion_files(job.model.folder.directory())) {
+    formats::copy_companion_file(job.model.folder.directory(), name, folder, overwrite);
   }
-  for (const auto& file : {context.work.measurement(), context.work.plan()}) {
+  for (const auto& file : {job.work.measurement(), job.work.plan()}) {
     formats::write_file(folder / file.filename(), formats::read_text_file(file, 1 << 30),
                         overwrite);
   }
-  const exl2::Exl2ConfigEntry entry{
-      achieved_bpw, static_cast<int>(context.config.allocate.head_bits),
-      context.config.calibration.rows, context.config.calibration.length,
-      context.config.calibration.tokens.filename().string()};
+  const exl2::Exl2ConfigEntry entry{achieved_bpw, static_cast<int>(job.config.allocate.head_bits),
+                                    job.config.calibration.rows, job.config.calibration.length,
+                                    job.config.calibration.tokens.filename().string()};
   formats::write_file(folder / "config.json",
-                      exl2::rewrite_config(context.model.description.config_text,
-                                           context.model.description.config_file, entry),
+                      exl2::rewrite_config(job.model.description.config_text,
+                                           job.model.description.config_file, entry),
                       overwrite);
 }
 

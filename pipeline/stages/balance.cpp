@@ -57,13 +57,13 @@ std::string Balance::text() const {
       stage_, measured(), rank_seconds_.size(), predicted(), items(), 100.0 * error());
 }
 
-void report_balance(const waves::RunContext& context, const Balance& balance) {
-  if (!context.comm.is_root() || balance.items() == 0) return;
-  context.events.write("balance", balance.stage(),
-                       {{"items", balance.items()},
-                        {"measured", balance.measured()},
-                        {"predicted", balance.predicted()},
-                        {"item_error", balance.error()}});
+void report_balance(const waves::Ranks& ranks, const Balance& balance) {
+  if (!ranks.comm.is_root() || balance.items() == 0) return;
+  ranks.events.write("balance", balance.stage(),
+                     {{"items", balance.items()},
+                      {"measured", balance.measured()},
+                      {"predicted", balance.predicted()},
+                      {"item_error", balance.error()}});
 }
 
 }  // namespace shardquant::stages

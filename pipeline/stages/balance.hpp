@@ -35,6 +35,6 @@ class Balance {
 };
 
 /// Writes the balance to events.jsonl where it has items; on root.
-void report_balance(const waves::RunContext& context, const Balance& balance);
+void report_balance(const waves::Ranks& ranks, const Balance& balance);
 
 }  // namespace shardquant::stages

@@ -230,10 +230,9 @@ std::optional<Evaluation> evaluate_model(const waves::RunContext& context,
   return evaluation;
 }
 
-double evaluation_cost(const waves::RunContext& context) {
+double evaluation_cost(const waves::Job& job) {
   return evaluation::evaluation_operations(
-      context.model.layout,
-      context.config.most_evaluation_rows() * context.config.calibration.length);
+      job.model.layout, job.config.most_evaluation_rows() * job.config.calibration.length);
 }
 
 }  // namespace shardquant::stages

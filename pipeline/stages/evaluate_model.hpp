@@ -33,6 +33,6 @@ std::optional<Evaluation> evaluate_model(const waves::RunContext& context,
                                          const output::AllocatedModel& allocated);
 
 /// Operations of the evaluation, as work_cost.hpp counts them.
-double evaluation_cost(const waves::RunContext& context);
+double evaluation_cost(const waves::Job& job);
 
 }  // namespace shardquant::stages

@@ -24,7 +24,7 @@ std::string name_of(std::int64_t index) {
 
 }  // namespace
 
-void save_batch(const waves::RunContext& context, const std::string& run,
+void save_batch(const waves::Job& job, const std::string& run,
                 const evaluation::ComparedBatch& batch) {
   std::vector<std::int64_t> integers;
   std::vector<double> numbers, states;
@@ -35,17 +35,17 @@ void save_batch(const waves::RunContext& context, const std::string& run,
   for (const evaluation::StateDifference& state : batch.states) {
     states.insert(states.end(), {state.squared, state.plain_squared});
   }
-  checkpoint::StateFileWriter file(context.work.evaluation(name_of(batch.batch)),
-                                   kind_of(batch.batch), run);
+  checkpoint::StateFileWriter file(job.work.evaluation(name_of(batch.batch)), kind_of(batch.batch),
+                                   run);
   file.write<std::int64_t>("tokens", integers);
   file.write<double>("token_figures", numbers);
   file.write<double>("state_differences", states);
   file.commit();
 }
 
-std::optional<evaluation::ComparedBatch> load_batch(const waves::RunContext& context,
-                                                    const std::string& run, std::int64_t index) {
-  const auto path = context.work.evaluation(name_of(index));
+std::optional<evaluation::ComparedBatch> load_batch(const waves::Job& job, const std::string& run,
+                                                    std::int64_t index) {
+  const auto path = job.work.evaluation(name_of(index));
   if (!checkpoint::state_file_is_usable(path, kind_of(index), run)) return std::nullopt;
   checkpoint::StateFileReader file(path, kind_of(index), run);
   const auto integers = file.read<std::int64_t>("tokens");

@@ -13,11 +13,11 @@ namespace shardquant::stages {
 // which rows they are of: what is of others is as if it were not there.
 
 /// @throws Failure(io_error)
-void save_batch(const waves::RunContext& context, const std::string& run,
+void save_batch(const waves::Job& job, const std::string& run,
                 const evaluation::ComparedBatch& batch);
 
 /// Nothing where there is none of that run, or a damaged one, which is set aside.
-std::optional<evaluation::ComparedBatch> load_batch(const waves::RunContext& context,
-                                                    const std::string& run, std::int64_t index);
+std::optional<evaluation::ComparedBatch> load_batch(const waves::Job& job, const std::string& run,
+                                                    std::int64_t index);
 
 }  // namespace shardquant::stages

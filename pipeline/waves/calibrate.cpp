@@ -38,7 +38,7 @@ class Calibration {
   Calibration(const RunContext& context, const CalibrationRequest& request)
       : context_(context),
         request_(request),
-        source_(context.model.layout, context.model.tensors),
+        source_(request.source),
         slices_(context.slices),
         batch_rows_(micro_batch_rows(context.slices)),
         workspace_(context.backend, context.model.layout, batch_rows_ * slices_.length,
@@ -80,7 +80,7 @@ class Calibration {
 
   const RunContext& context_;
   const CalibrationRequest& request_;
-  model::FolderWeights source_;
+  const model::WeightSource& source_;
   Slices slices_;
   std::int64_t batch_rows_;
   model::BlockWorkspace workspace_;
@@ -367,7 +367,7 @@ std::optional<double> Calibration::perplexity() {
 // The block up to which nothing but the hidden states is wanted.
 std::int64_t first_wanted_block(const RunContext& context, const CalibrationRequest& request) {
   for (const model::HessianGroup& group : context.model.layout.groups) {
-    if (request.wanted[static_cast<std::size_t>(group.index)]) {
+    if (request.waves.wanted[static_cast<std::size_t>(group.index)]) {
       return std::min(group.block, context.model.description.layers);
     }
   }
@@ -385,8 +385,9 @@ std::optional<double> calibrate(const RunContext& context, const CalibrationRequ
                                 const GroupConsumer& consumer) {
   Calibration calibration(context, request);
   const std::int64_t begin = calibration.begin(first_wanted_block(context, request));
-  const auto waves = plan_waves(context.model.layout, request.wanted, request.units,
-                                context.comm.size(), request.perplexity, begin);
+  WaveRequest asked = request.waves;
+  asked.first_block = begin;
+  const auto waves = plan_waves(context.model.layout, asked, context.comm.size());
   for (const Wave& wave : waves) {
     if (request.wave_begun) request.wave_begun(wave);
     std::vector<Sum> sums = calibration.forward_wave(wave);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "pipeline/model/weight_source.hpp"
 #include "pipeline/waves/measure_group.hpp"
 #include "pipeline/waves/plan_waves.hpp"
 #include "pipeline/waves/run_context.hpp"
@@ -13,13 +14,14 @@ namespace shardquant::waves {
 
 /// What the forward pass over the calibration rows is to yield.
 struct CalibrationRequest {
-  std::vector<bool> wanted;    ///< by Hessian group
-  bool keep_hessians = false;  ///< write each to the work folder before it is worked off
-  bool sketches = false;       ///< for err_norm row_mean
-  bool perplexity = false;     ///< of the model on the calibration rows
-  std::function<GroupUnits(const model::HessianGroup&)> units;  ///< of working a group off
-  std::function<void(const Wave&)> wave_begun;  ///< called before the wave's first block
-  std::function<void(const Wave&)> wave_done;   ///< called when this rank has worked off its part
+  const model::WeightSource& source;  ///< whose weights are forwarded with
+  WaveRequest waves;                  ///< first_block is set by calibrate
+  bool keep_hessians = false;         ///< write each to the work folder before it is worked off
+  bool sketches = false;              ///< for err_norm row_mean
+  bool perplexity = false;            ///< of the model on the calibration rows
+  std::function<void(const Wave&)> wave_begun = {};  ///< called before the wave's first block
+  std::function<void(const Wave&)> wave_done =
+      {};  ///< called when this rank has worked off its part
 };
 
 /// Called on the rank of each part of a group when the Hessian is complete; returns when the part

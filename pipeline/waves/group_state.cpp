@@ -16,8 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // With the name in it a file that took another one's place is noticed.
-std::string hessian_kind(const RunContext& context, std::int64_t group) {
-  return "hessian of " + context.model.group(group).name;
+std::string hessian_kind(const Job& job, std::int64_t group) {
+  return "hessian of " + job.model.group(group).name;
 }
 
 // ".options-3-4-7" in the name of a record of a part of a layer's options.
@@ -34,13 +34,13 @@ std::string measurement_kind(const std::string& name) {
   return "measurement of " + name;
 }
 
-fs::path hessian_path(const RunContext& context, std::int64_t group) {
-  return context.work.hessian(context.model.group(group).name);
+fs::path hessian_path(const Job& job, std::int64_t group) {
+  return job.work.hessian(job.model.group(group).name);
 }
 
-MeasuredLayer load_record(const RunContext& context, std::int64_t layer, const std::string& name) {
-  checkpoint::StateFileReader file(context.work.measurement(name), measurement_kind(name),
-                                   context.fingerprint);
+MeasuredLayer load_record(const Job& job, std::int64_t layer, const std::string& name) {
+  checkpoint::StateFileReader file(job.work.measurement(name), measurement_kind(name),
+                                   job.fingerprint);
   MeasuredLayer record;
   record.layer = layer;
   record.damp = file.number("damp");
@@ -54,16 +54,16 @@ MeasuredLayer load_record(const RunContext& context, std::int64_t layer, const s
   return record;
 }
 
-bool record_is_usable(const RunContext& context, const std::string& name) {
-  return is_usable_state(context.work.measurement(name), measurement_kind(name),
-                         context.fingerprint, context.work.borrows_measurement());
+bool record_is_usable(const Job& job, const std::string& name) {
+  return is_usable_state(job.work.measurement(name), measurement_kind(name), job.fingerprint,
+                         job.work.borrows_measurement());
 }
 
 // Names, without their ending, of the files of measured parts that are there, sorted.
-std::vector<std::string> list_parts(const RunContext& context) {
+std::vector<std::string> list_parts(const Job& job) {
   std::vector<std::string> names;
   std::error_code error;
-  const fs::path folder = context.work.measurement("any").parent_path();
+  const fs::path folder = job.work.measurement("any").parent_path();
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
        entry.increment(error)) {
     const fs::path path = entry->path();
@@ -78,20 +78,20 @@ std::vector<std::string> list_parts(const RunContext& context) {
 }
 
 // Of one layer.
-std::vector<std::string> list_parts_of(const RunContext& context, std::int64_t layer) {
-  const std::string beginning = context.model.layer(layer).key + std::string(kPartMark);
-  std::vector<std::string> names = list_parts(context);
+std::vector<std::string> list_parts_of(const Job& job, std::int64_t layer) {
+  const std::string beginning = job.model.layer(layer).key + std::string(kPartMark);
+  std::vector<std::string> names = list_parts(job);
   std::erase_if(names, [&](const std::string& name) { return !name.starts_with(beginning); });
   return names;
 }
 
 // Root's list on all ranks: they must divide the same one.
-std::vector<std::string> agree_on_parts(const RunContext& context) {
+std::vector<std::string> agree_on_parts(const Ranks& ranks, const Job& job) {
   std::string lines;
-  comm::on_root(context.comm, [&] {
-    for (const std::string& name : list_parts(context)) lines += name + '\n';
+  comm::on_root(ranks.comm, [&] {
+    for (const std::string& name : list_parts(job)) lines += name + '\n';
   });
-  lines = comm::broadcast_text(context.comm, std::move(lines));
+  lines = comm::broadcast_text(ranks.comm, std::move(lines));
   std::vector<std::string> names;
   for (std::size_t begin = 0; begin < lines.size();) {
     const std::size_t end = lines.find('\n', begin);
@@ -103,14 +103,14 @@ std::vector<std::string> agree_on_parts(const RunContext& context) {
 
 // is_whole(i) for this rank's share of 0 .. count - 1; then the answers of all.
 template <class Check>
-std::vector<bool> share_checks(const RunContext& context, std::int64_t count, Check is_whole) {
+std::vector<bool> share_checks(comm::Communicator& comm, std::int64_t count, Check is_whole) {
   std::vector<std::byte> mine(static_cast<std::size_t>(count));
-  comm::on_all(context.comm, [&] {
-    for (std::int64_t i = context.comm.rank(); i < count; i += context.comm.size()) {
+  comm::on_all(comm, [&] {
+    for (std::int64_t i = comm.rank(); i < count; i += comm.size()) {
       mine[static_cast<std::size_t>(i)] = std::byte{is_whole(i)};
     }
   });
-  return comm::any_of_ranks(context.comm, mine);
+  return comm::any_of_ranks(comm, mine);
 }
 
 }  // namespace
@@ -121,30 +121,29 @@ bool is_usable_state(const fs::path& path, std::string_view kind, std::string_vi
                      : checkpoint::state_file_is_usable(path, kind, fingerprint);
 }
 
-void save_hessian(const RunContext& context, std::int64_t group,
-                  const CalibratedGroup& calibrated) {
-  checkpoint::StateFileWriter file(hessian_path(context, group), hessian_kind(context, group),
-                                   context.hessians_fingerprint);
+void save_hessian(const Job& job, std::int64_t group, const CalibratedGroup& calibrated) {
+  checkpoint::StateFileWriter file(hessian_path(job, group), hessian_kind(job, group),
+                                   job.hessians_fingerprint);
   file.add_integer("inputs", calibrated.hessian.size());
   file.write<float>("upper_triangle", calibrated.hessian.values());
   file.write<float>("sketches", calibrated.sketches);
   file.commit();
 }
 
-CalibratedGroup load_hessian(const RunContext& context, std::int64_t group) {
-  checkpoint::StateFileReader file(hessian_path(context, group), hessian_kind(context, group),
-                                   context.hessians_fingerprint);
+CalibratedGroup load_hessian(const Job& job, std::int64_t group) {
+  checkpoint::StateFileReader file(hessian_path(job, group), hessian_kind(job, group),
+                                   job.hessians_fingerprint);
   CalibratedGroup calibrated;
-  calibrated.hessian = PackedHessian(context.model.group(group).inputs);
+  calibrated.hessian = PackedHessian(job.model.group(group).inputs);
   file.read_into<float>("upper_triangle", calibrated.hessian.values());
   calibrated.sketches = file.read<float>("sketches");
   return calibrated;
 }
 
-void save_measurement(const RunContext& context, const MeasuredLayer& record) {
-  const std::string name = context.model.layer(record.layer).key + part_suffix(record.options);
-  checkpoint::StateFileWriter file(context.work.measurement(name), measurement_kind(name),
-                                   context.fingerprint);
+void save_measurement(const Job& job, const MeasuredLayer& record) {
+  const std::string name = job.model.layer(record.layer).key + part_suffix(record.options);
+  checkpoint::StateFileWriter file(job.work.measurement(name), measurement_kind(name),
+                                   job.fingerprint);
   file.add_number("damp", record.damp);
   file.add_number("seconds", record.seconds);
   file.add_integer("damping_tries", record.damping_tries);
@@ -156,34 +155,35 @@ void save_measurement(const RunContext& context, const MeasuredLayer& record) {
   file.commit();
 }
 
-bool has_measurement(const RunContext& context, std::int64_t layer) {
-  return record_is_usable(context, context.model.layer(layer).key);
+bool has_measurement(const Job& job, std::int64_t layer) {
+  return record_is_usable(job, job.model.layer(layer).key);
 }
 
-MeasuredLayer load_measurement(const RunContext& context, std::int64_t layer) {
-  return load_record(context, layer, context.model.layer(layer).key);
+MeasuredLayer load_measurement(const Job& job, std::int64_t layer) {
+  return load_record(job, layer, job.model.layer(layer).key);
 }
 
-std::vector<MeasuredLayer> load_measured_parts(const RunContext& context, std::int64_t layer) {
+std::vector<MeasuredLayer> load_measured_parts(const Job& job, std::int64_t layer) {
   std::vector<MeasuredLayer> records;
-  for (const std::string& name : list_parts_of(context, layer)) {
-    if (record_is_usable(context, name)) records.push_back(load_record(context, layer, name));
+  for (const std::string& name : list_parts_of(job, layer)) {
+    if (record_is_usable(job, name)) records.push_back(load_record(job, layer, name));
   }
   return records;
 }
 
-void remove_measured_parts(const RunContext& context, std::int64_t layer) {
-  for (const std::string& name : list_parts_of(context, layer)) {
+void remove_measured_parts(const Job& job, std::int64_t layer) {
+  for (const std::string& name : list_parts_of(job, layer)) {
     std::error_code error;
-    fs::remove(context.work.measurement(name), error);  // harmless where it stays
+    fs::remove(job.work.measurement(name), error);  // harmless where it stays
   }
 }
 
 std::vector<bool> find_kept_hessians(const RunContext& context) {
-  return share_checks(context, std::ssize(context.model.layout.groups), [&](std::int64_t group) {
-    return is_usable_state(hessian_path(context, group), hessian_kind(context, group),
-                           context.hessians_fingerprint, context.work.borrows_hessians());
-  });
+  return share_checks(
+      context.comm, std::ssize(context.model.layout.groups), [&](std::int64_t group) {
+        return is_usable_state(hessian_path(context, group), hessian_kind(context, group),
+                               context.hessians_fingerprint, context.work.borrows_hessians());
+      });
 }
 
 std::vector<bool> find_measured_options(const RunContext& context) {
@@ -193,7 +193,7 @@ std::vector<bool> find_measured_options(const RunContext& context) {
   for (std::size_t l = 0; l < layers; ++l) {
     layer_of[context.model.layout.linear_layers[l].key] = static_cast<std::int64_t>(l);
   }
-  const std::vector<std::string> parts = agree_on_parts(context);
+  const std::vector<std::string> parts = agree_on_parts(context, context);
   std::vector<std::byte> mine(layers * options);
   const auto measured = [&](std::int64_t layer, std::int64_t option) {
     mine[static_cast<std::size_t>(layer) * options + static_cast<std::size_t>(option)] =

@@ -19,20 +19,20 @@ bool is_usable_state(const std::filesystem::path& path, std::string_view kind,
                      std::string_view fingerprint, bool is_borrowed);
 
 /// The group's Hessian, and its sketches where there are any. @throws Failure(io_error)
-void save_hessian(const RunContext& context, std::int64_t group, const CalibratedGroup& calibrated);
+void save_hessian(const Job& job, std::int64_t group, const CalibratedGroup& calibrated);
 /// @throws Failure(bad_data) where the file is damaged or of another run
-CalibratedGroup load_hessian(const RunContext& context, std::int64_t group);
+CalibratedGroup load_hessian(const Job& job, std::int64_t group);
 
 /// A record of all options of a layer, or of a part of them, which has the options in its name.
-void save_measurement(const RunContext& context, const MeasuredLayer& record);
+void save_measurement(const Job& job, const MeasuredLayer& record);
 /// Whether the record of all options is there, whole and undamaged.
-bool has_measurement(const RunContext& context, std::int64_t layer);
+bool has_measurement(const Job& job, std::int64_t layer);
 /// That record.
-MeasuredLayer load_measurement(const RunContext& context, std::int64_t layer);
+MeasuredLayer load_measurement(const Job& job, std::int64_t layer);
 /// Records of parts of the layer's options, those that are whole and undamaged.
-std::vector<MeasuredLayer> load_measured_parts(const RunContext& context, std::int64_t layer);
+std::vector<MeasuredLayer> load_measured_parts(const Job& job, std::int64_t layer);
 /// Removes the files of such records, once the record of all options is there.
-void remove_measured_parts(const RunContext& context, std::int64_t layer);
+void remove_measured_parts(const Job& job, std::int64_t layer);
 
 /// By group: whether a whole and undamaged Hessian of this run is there. Every rank checks its
 /// share and all get the whole answer; a damaged file is renamed, never deleted. Collective.

@@ -73,10 +73,10 @@ std::int64_t existing_options(std::span<const exl2::QuantOption> options, std::i
   });
 }
 
-std::vector<std::vector<kernels::RowGroup>> cuts_of(std::span<const exl2::QuantOption> options,
-                                                    const std::vector<std::int64_t>& chosen,
-                                                    std::int64_t inputs) {
-  std::vector<std::vector<kernels::RowGroup>> cuts;
+std::vector<kernels::WeightRecipe> cuts_of(std::span<const exl2::QuantOption> options,
+                                           const std::vector<std::int64_t>& chosen,
+                                           std::int64_t inputs) {
+  std::vector<kernels::WeightRecipe> cuts;
   for (const std::int64_t option : chosen) {
     cuts.push_back(exl2::cut_into_groups(options[static_cast<std::size_t>(option)], inputs));
   }

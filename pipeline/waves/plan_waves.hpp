@@ -18,13 +18,20 @@ struct Wave {
   std::vector<GroupPart> parts;      ///< who works off what, in the order of `groups`
 };
 
-/// Cuts the model into waves of as many blocks as there are ranks, so that each rank has about one
-/// block's Hessians to hold whatever the size of model and cluster, and deals every wave's groups
-/// out by cost (deal_groups), each for itself: ranks wait for each other where a wave ends. Pure.
-/// wanted: by group index; waves after the last wanted group are left out (unless all_blocks).
-/// first_block: where the forward pass begins.
-std::vector<Wave> plan_waves(const model::ModelLayout& layout, const std::vector<bool>& wanted,
-                             const std::function<GroupUnits(const model::HessianGroup&)>& units,
-                             int ranks, bool all_blocks, std::int64_t first_block = 0);
+/// What is to be had of the waves of a forward pass.
+struct WaveRequest {
+  std::vector<bool> wanted;                                     ///< by group index
+  std::function<GroupUnits(const model::HessianGroup&)> units;  ///< of working a group off
+  bool all_blocks = false;       ///< else waves after the last wanted group are left out
+  std::int64_t first_block = 0;  ///< where the forward pass begins
+  /// Blocks of a wave; 0: as many as there are ranks, so that each has about one block's Hessians
+  /// to hold whatever the size of model and cluster.
+  std::int64_t wave_blocks = 0;
+};
+
+/// Cuts the model into waves and deals every wave's groups out by cost (deal_groups), each for
+/// itself: ranks wait for each other where a wave ends. Pure.
+std::vector<Wave> plan_waves(const model::ModelLayout& layout, const WaveRequest& request,
+                             int ranks);
 
 }  // namespace shardquant::waves

@@ -19,27 +19,36 @@
 
 namespace shardquant::waves {
 
-/// Everything a stage works with, passed down as one value; the same on all ranks but for `comm`,
-/// `backend` and the two reporters, which only root's do anything.
-struct RunContext {
+/// Who takes part in a job and who is told of it; only root's reporters do anything.
+struct Ranks {
   comm::Communicator& comm;
-  kernels::Backend& backend;
+  control::RunControl& control;
+  report::Log& log;
+  report::EventLog& events;
+  double begun_s = 0.0;                         ///< when this job began, on the log's clock
+  report::EventCollector* collector = nullptr;  ///< of the other ranks' events, on root
+};
+
+/// What is to be done, of which model, and where its state lies; the same on all ranks.
+struct Job {
   const config::RunConfig& config;
   const model::SourceModel& model;
   const formats::TokenStream& tokens;
   const checkpoint::WorkFolder& work;
-  report::Log& log;
-  report::EventLog& events;
-  control::RunControl& control;
-
-  double begun_s = 0.0;              ///< when this job began, on the log's clock
   std::string fingerprint;           ///< of all that the results depend on
   std::string hessians_fingerprint;  ///< of what Hessians and perplexity depend on
   Slices slices;
   kernels::QuantizerSettings settings;
   std::span<const exl2::QuantOption> options;
-  DeviceLink* device_link = nullptr;            ///< null: partial Hessians go through host memory
-  report::EventCollector* collector = nullptr;  ///< of the other ranks' events, on root
 };
+
+/// What this rank computes with.
+struct Engine {
+  kernels::Backend& backend;
+  DeviceLink* device_link = nullptr;  ///< null: partial Hessians go through host memory
+};
+
+/// All three, for what drives a stage. Functions take the part that they need.
+struct RunContext : Ranks, Job, Engine {};
 
 }  // namespace shardquant::waves

@@ -129,12 +129,12 @@ std::optional<double> work_off_groups(const RunContext& context, const GroupWork
   }
   WaveProgress progress(context, work.stage, left.empty() ? blocks : std::ssize(left),
                         left.empty() ? "blocks" : "groups", cost, work.later_cost);
-  CalibrationRequest request;
-  request.wanted = from_forward;
+  const model::FolderWeights source(context.model.layout, context.model.tensors);
+  // A pass that yields the perplexity goes through all blocks.
+  CalibrationRequest request{source, {from_forward, work.units, work.perplexity}};
   request.keep_hessians = std::find(work.store.begin(), work.store.end(), true) != work.store.end();
   request.sketches = work.sketches;
   request.perplexity = work.perplexity;
-  request.units = work.units;
   request.wave_begun = [&](const Wave& wave) { progress.begin(cost_of_wave(context, wave)); };
   request.wave_done = [&](const Wave& wave) {
     progress.end(left.empty() ? std::min(wave.end_block, blocks) - wave.first_block

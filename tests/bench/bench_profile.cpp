@@ -15,13 +15,14 @@
 #include <random>
 #include <vector>
 
-#include "kernels/cpu/column_sweep.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
-#include "kernels/cpu/quantizer_kernels.hpp"
+#include "kernels/cpu/quantizer/column_sweep.hpp"
+#include "kernels/cpu/quantizer/exl2_groups.hpp"
 #include "kernels/prepare_process.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/families/families.hpp"
 #include "pipeline/waves/work_cost.hpp"
+#include "tests/bench/timed_kernels.hpp"
 
 namespace {
 
@@ -119,15 +120,20 @@ class ProfileBench {
       options.push_back(exl2::cut_into_groups(option, layer.inputs));
     }
     Matrix weight;
-    kernels::SweepTimes times;
     seconds_.update += seconds_of([&] {
       weight = backend_.permuted_transpose(tensor, factor.perm);
       backend_.weight_norms(weight, factor, {}, 1);
     });
-    kernels::measure_options(weight, factor, options, settings_, {}, 1, 1, &times);
-    seconds_.update += times.correct + times.solve;
-    seconds_.search += times.search;
-    seconds_.weights += times.sweep;
+    const kernels::GroupKernels timed = bench::timed_kernels();
+    kernels::Exl2Groups grid(weight, factor, settings_, timed, 1);
+    kernels::ColumnSweep sweep(weight, factor, grid, 1);
+    bench::kernel_times.reset();
+    const double all = seconds_of([&] {
+      for (const std::size_t index : kernels::sharing_order(options)) sweep.run(options[index], {});
+    });
+    seconds_.search += bench::kernel_times.search;
+    seconds_.weights += bench::kernel_times.sweep;
+    seconds_.update += all - bench::kernel_times.search - bench::kernel_times.sweep;
   }
 
   // With the element-wise work around it.

@@ -4,25 +4,53 @@
 
 #include <cblas.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <vector>
 
-#include "kernels/cpu/column_sweep.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
-#include "kernels/cpu/quantizer_kernels.hpp"
+#include "kernels/cpu/quantizer/column_sweep.hpp"
+#include "kernels/cpu/quantizer/exl2_groups.hpp"
 #include "kernels/prepare_process.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "tests/bench/timed_kernels.hpp"
 
 namespace {
 
 using namespace shardquant::kernels;
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+using shardquant::bench::kernel_times;
+using shardquant::bench::seconds;
+using Cut = std::vector<RowGroup>;
+
+/// Operations of the update GEMMs: every row that no earlier option shares, by all rows before it.
+double gemm_operations(const std::vector<Cut>& options, std::int64_t rows, std::int64_t cols) {
+  const std::vector<std::size_t> order = sharing_order(options);
+  double operations = 0.0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto kept =
+        static_cast<double>(i == 0 ? 0 : shared_rows(options[order[i]], options[order[i - 1]]));
+    const auto all = static_cast<double>(rows);
+    operations += (all * all - kept * kept) * static_cast<double>(cols);
+  }
+  return operations;
+}
+
+/// As measure_options does it, with the clock on the inner loops; the last option's error.
+OptionError sweep_options(ConstMatrixView weight, const HessianFactor& factor,
+                          const std::vector<Cut>& options, int threads) {
+  const QuantizerSettings settings;
+  const GroupKernels kernels = shardquant::bench::timed_kernels();
+  Exl2Groups grid(weight, factor, settings, kernels, threads);
+  ColumnSweep sweep(weight, factor, grid, threads);
+  OptionError last;
+  for (const std::size_t index : sharing_order(options)) {
+    const OptionError error = sweep.run(options[index], {});
+    if (index + 1 == options.size()) last = error;
+  }
+  return last;
 }
 
 /// Operations per second of one thread's square sgemm, best of three.
@@ -68,21 +96,22 @@ void bench(std::int64_t k, int threads) {
       {reinterpret_cast<const std::byte*>(stored.data()), ElementType::f32, k, k}, factor.perm);
   const WeightNorms norms = backend.weight_norms(weight, factor, {}, 1);
   const double normed = seconds();
-  SweepTimes times;
-  const auto errors = measure_options(weight, factor, options, {}, {}, 1, threads, &times);
+  kernel_times.reset();
+  const OptionError last = sweep_options(weight, factor, options, threads);
   const double end = seconds();
 
   const double per_thread = 1.0 / threads;
+  const double update = (end - normed) * threads - kernel_times.sum();
   std::printf(
       "{\"K\": %lld, \"threads\": %d, \"total\": %.3f, \"hessian\": %.3f, \"factor\": %.3f, "
       "\"norms\": %.3f, \"options\": %.3f, \"update_gemm\": %.3f, \"group_solve\": %.3f, "
       "\"scale_search\": %.3f, \"sweep\": %.3f, \"sgemm_gflops_thread\": %.1f, "
       "\"update_share_of_sgemm\": %.3f, \"err_8bit\": %.6f}\n",
       static_cast<long long>(k), threads, end - begin, hessian - begin, factored - hessian,
-      normed - factored, end - normed, times.correct * per_thread, times.solve * per_thread,
-      times.search * per_thread, times.sweep * per_thread, rate / 1e9,
-      times.gemm_operations / times.correct / rate,
-      std::sqrt(errors.back().loss(factor.damp) / norms.output(factor.damp)));
+      normed - factored, end - normed, update * per_thread, kernel_times.solve * per_thread,
+      kernel_times.search * per_thread, kernel_times.sweep * per_thread, rate / 1e9,
+      gemm_operations(options, k, k) / update / rate,
+      std::sqrt(last.loss(factor.damp) / norms.output(factor.damp)));
   std::fflush(stdout);
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// GPTQ with EXL2 groups in double precision, straight from design.md section 3: slow and plain. Two
-// forms of the same algorithm, the published one and the left-looking one.
+// GPTQ (arXiv:2210.17323) with EXL2 groups (ExLlamaV2 2f72437) in double precision, straight from
+// the formulas: slow and plain. Two forms of the same algorithm, the published one and the
+// left-looking one.
 
 #include <algorithm>
 #include <cmath>

@@ -122,8 +122,9 @@ std::string architecture_of(const std::string& family) {
       {"qwen2", "Qwen2ForCausalLM"},
       {"qwen3", "Qwen3ForCausalLM"}};
   const auto entry = kArchitectures.find(family);
-  if (entry == kArchitectures.end()) throw std::invalid_argument("unknown family " + family);
-  return entry->second;
+  if (entry != kArchitectures.end()) return entry->second;
+  if (family.ends_with("ForCausalLM")) return family;
+  throw std::invalid_argument("unknown family " + family);
 }
 
 std::string rope_text(const MakeModelOptions& options) {

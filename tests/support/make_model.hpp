@@ -15,7 +15,7 @@ enum class HeadStorage {
 
 /// Shape and form of a generated Hugging Face folder.
 struct MakeModelOptions {
-  std::string family = "llama";  ///< llama, mistral, qwen2, qwen3
+  std::string family = "llama";  ///< llama, mistral, qwen2, qwen3, or an architecture
   std::int64_t layers = 2;
   std::int64_t hidden = 128;
   std::int64_t heads = 4;

@@ -60,11 +60,12 @@ TEST_F(CudaMemory, FewerOptionsAtATimeGiveTheSameErrors) {
   const std::vector<float> weight = layer.weight_f32();
   const Matrix w = backend->permuted_transpose(
       {reinterpret_cast<const std::byte*>(weight.data()), ElementType::f32, 90, rows}, factor.perm);
-  std::vector<std::vector<RowGroup>> options;
+  std::vector<WeightRecipe> options;
   for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
-    options.push_back(exl2::cut_into_groups(option, rows));
-    if (options.back().empty()) options.pop_back();
+    auto groups = exl2::cut_into_groups(option, rows);
+    if (!groups.empty()) options.push_back(std::move(groups));
   }
+  for (const int bits : {3, 4, 8}) options.push_back(AffineRecipe{bits, 32});
   const auto all = backend->measure_options(w, factor, options, {}, {}, 1);
   // The limit bounds what the batch may take: 64 MiB are kept back, one option takes 0.4 MiB.
   std::int64_t least = 0;

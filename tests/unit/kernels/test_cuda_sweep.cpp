@@ -44,6 +44,11 @@ class CudaSweep : public testing::Test {
                                       factor.perm);
   }
 
+  static std::vector<WeightRecipe> recipes_of(std::int64_t rows) {
+    const auto options = options_of(rows);
+    return {options.begin(), options.end()};
+  }
+
   static std::vector<std::vector<RowGroup>> options_of(std::int64_t rows) {
     std::vector<std::vector<RowGroup>> options;
     for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
@@ -99,8 +104,9 @@ TEST_F(CudaSweep, EveryOptionAtRaggedHeightsAgreesWithTheCpu) {
     const Matrix cuda_weight = weight_of(*cuda, layer, cuda_factor);
     const Matrix cpu_weight = weight_of(*cpu, layer, cpu_factor);
     const auto options = options_of(rows);
-    const auto cuda_errors = cuda->measure_options(cuda_weight, cuda_factor, options, {}, {}, 1);
-    const auto cpu_errors = cpu->measure_options(cpu_weight, cpu_factor, options, {}, {}, 1);
+    const auto recipes = recipes_of(rows);
+    const auto cuda_errors = cuda->measure_options(cuda_weight, cuda_factor, recipes, {}, {}, 1);
+    const auto cpu_errors = cpu->measure_options(cpu_weight, cpu_factor, recipes, {}, {}, 1);
     for (std::size_t i = 0; i < options.size(); ++i) {
       SCOPED_TRACE(testing::Message() << rows << " rows, option " << i);
       EXPECT_NEAR(cuda_errors[i].damped_loss / cpu_errors[i].damped_loss, 1.0, 5e-3);
@@ -122,7 +128,7 @@ TEST_F(CudaSweep, RunTwiceGivesTheSameBytes) {
   const auto run = [&] {
     const HessianFactor factor = factor_of(*cuda, layer);
     const Matrix w = weight_of(*cuda, layer, factor);
-    auto errors = cuda->measure_options(w, factor, options, {}, {}, 1);
+    auto errors = cuda->measure_options(w, factor, recipes_of(352), {}, {}, 1);
     return std::pair(cuda->quantize(w, factor, options[17], {}), std::move(errors));
   };
   const auto [first, first_errors] = run();

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/fast_exp.hpp"
+#include "kernels/cpu/forward/fast_exp.hpp"
 
 namespace shardquant::kernels {
 namespace {

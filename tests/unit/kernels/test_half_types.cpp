@@ -36,5 +36,24 @@ TEST(HalfTypes, BFloat16IsTheUpperHalfOfAFloat) {
   EXPECT_TRUE(std::isinf(to_float(BFloat16{0x7f80})));
 }
 
+TEST(BFloat16, RoundsToTheNearestTiesToEven) {
+  // Every bfloat16, the numbers half way to the next one, and their neighbours.
+  for (std::uint32_t bits = 0; bits < 0x10000u; ++bits) {
+    const BFloat16 stored{static_cast<std::uint16_t>(bits)};
+    if ((bits & 0x7fffu) > 0x7f80u) {
+      EXPECT_GT(to_bfloat(to_float(stored)).bits & 0x7fff, 0x7f80);  // NaN stays NaN
+      continue;
+    }
+    EXPECT_EQ(to_bfloat(to_float(stored)).bits, bits);
+    if ((bits & 0x7fffu) == 0x7f80u) continue;  // infinity
+    const auto above = [&](std::uint32_t rest) {
+      return to_bfloat(std::bit_cast<float>(bits << 16 | rest)).bits;
+    };
+    EXPECT_EQ(above(0x7fff), bits);
+    EXPECT_EQ(above(0x8000), bits + (bits & 1));
+    EXPECT_EQ(above(0x8001), bits + 1);
+  }
+}
+
 }  // namespace
 }  // namespace shardquant::kernels

@@ -181,7 +181,7 @@ TEST_P(Quantizer, MeasuringAllOptionsEqualsQuantizingEach) {
   const RandomLayer layer(600, 512, 70, 8);
   const HessianFactor factor = backend->factor_hessian(hessian_of(*backend, layer, 0.5), {});
   const Matrix w = permuted_weight(*backend, layer, factor);
-  std::vector<std::vector<RowGroup>> options;
+  std::vector<WeightRecipe> options;
   for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
     options.push_back(exl2::cut_into_groups(option, 512));
   }
@@ -252,7 +252,7 @@ TEST_P(Quantizer, SketchedErrorsFollowTheirDefinition) {
     sketch.values[i] = values[i];
   }
   const Matrix s = on_device(15, 128, values);
-  const std::vector<std::vector<RowGroup>> options = {
+  const std::vector<WeightRecipe> options = {
       exl2::cut_into_groups(exl2::exl2_2023_options()[12], 128),
       exl2::cut_into_groups(exl2::exl2_2023_options()[7], 128)};
   const auto errors = backend->measure_options(w, factor, options, {}, s, sketch_rows);

@@ -35,7 +35,7 @@ TEST(PlanWaves, EveryWantedGroupOnceInModuleOrderWithAnOwner) {
   for (const int ranks : {1, 2, 3, 5, 16}) {
     std::vector<std::int64_t> seen;
     std::int64_t block = 0;
-    for (const Wave& wave : plan_waves(layout, wanted, units, ranks, false)) {
+    for (const Wave& wave : plan_waves(layout, {wanted, units}, ranks)) {
       EXPECT_EQ(wave.first_block, block);
       EXPECT_LE(wave.end_block - wave.first_block, ranks);
       block = wave.end_block;
@@ -59,10 +59,26 @@ TEST(PlanWaves, StopsBehindTheLastWantedGroupUnlessAskedForAllBlocks) {
   };
   std::vector<bool> wanted(layout.groups.size(), false);
   wanted[4 * 2] = true;
-  EXPECT_EQ(plan_waves(layout, wanted, units, 2, false).back().end_block, 3);
-  EXPECT_EQ(plan_waves(layout, wanted, units, 2, true).back().end_block, 7);
+  EXPECT_EQ(plan_waves(layout, {wanted, units}, 2).back().end_block, 3);
+  EXPECT_EQ(plan_waves(layout, {wanted, units, true}, 2).back().end_block, 7);
   wanted.assign(wanted.size(), false);
-  EXPECT_TRUE(plan_waves(layout, wanted, units, 2, false).empty());
+  EXPECT_TRUE(plan_waves(layout, {wanted, units}, 2).empty());
+}
+
+TEST(PlanWaves, HaveAsManyBlocksAsAskedForFromTheFirstOneOn) {
+  const auto layout = layout_of(7);
+  const auto units = [&](const auto& group) {
+    return measure_units(layout, group, exl2::exl2_2023_options());
+  };
+  WaveRequest request{std::vector<bool>(layout.groups.size(), true), units};
+  request.first_block = 1;
+  request.wave_blocks = 3;
+  const auto waves = plan_waves(layout, request, 2);
+  ASSERT_EQ(waves.size(), 3u);
+  EXPECT_EQ(waves[0].first_block, 1);
+  EXPECT_EQ(waves[0].groups.front(), 4);
+  EXPECT_EQ(waves[1].first_block, 4);
+  EXPECT_EQ(waves[2].end_block, 8) << "the head is behind the last block";
 }
 
 TEST(PlanWaves, LoadsOverAllWavesAreEven) {
@@ -73,7 +89,7 @@ TEST(PlanWaves, LoadsOverAllWavesAreEven) {
   const std::vector<bool> wanted(layout.groups.size(), true);
   for (const int ranks : {2, 4, 8}) {
     std::vector<double> load(static_cast<std::size_t>(ranks));
-    for (const Wave& wave : plan_waves(layout, wanted, units, ranks, false)) {
+    for (const Wave& wave : plan_waves(layout, {wanted, units}, ranks)) {
       for (const GroupPart& part : wave.parts) {
         load[static_cast<std::size_t>(part.rank)] += part.cost;
       }

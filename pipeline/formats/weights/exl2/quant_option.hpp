@@ -11,7 +11,7 @@
 namespace shardquant::exl2 {
 
 /// One way to spend bits on a linear layer: the recipe by which its K rows (inputs, most active
-/// first) are cut into groups of one bit width each (design.md section 3).
+/// first) are cut into groups of one bit width each.
 struct QuantOption {
   int group_size = 0;               ///< rows that share a scale: 32, 64 or 128
   std::vector<int> bits;            ///< bit widths, widest first; each of 2 3 4 5 6 8
@@ -39,7 +39,7 @@ std::vector<kernels::RowGroup> cut_into_groups(const QuantOption& option, std::i
 
 /// The groups of the output head: cut_into_groups, and where that does not exist (few rows)
 /// ExLlamaV2's later rule, which always does: each section gets ceil(min(rows * proportion, rows
-/// left) / group_size) groups, the last group what is left (exl2-format.md section 4).
+/// left) / group_size) groups, the last group what is left.
 /// @pre rows is a positive multiple of 32
 std::vector<kernels::RowGroup> cut_head_into_groups(const QuantOption& option, std::int64_t rows);
 
@@ -47,8 +47,8 @@ std::vector<kernels::RowGroup> cut_head_into_groups(const QuantOption& option, s
 /// (scale_max) + 32 (q_groups), 4-bit scale codes; without the 32 * rows of q_invperm.
 std::int64_t measured_bits(std::span<const kernels::RowGroup> groups, std::int64_t cols);
 
-/// Bits of a [rows, cols] layer on disk: measured_bits of the padded columns + 32 * rows
-/// (exl2-format.md section 12). @pre cols is a multiple of 32
+/// Bits of a [rows, cols] layer on disk: measured_bits of the padded columns + 32 * rows.
+/// @pre cols is a multiple of 32
 std::int64_t stored_bits(std::span<const kernels::RowGroup> groups, std::int64_t cols);
 
 }  // namespace shardquant::exl2
