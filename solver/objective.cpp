@@ -9,7 +9,8 @@ namespace shardquant::solver {
 namespace {
 
 constexpr std::array kObjectives = {Objective::sum, Objective::nll,         Objective::sum_squares,
-                                    Objective::log, Objective::minimax_sum, Objective::weighted};
+                                    Objective::log, Objective::minimax_sum, Objective::weighted,
+                                    Objective::kl};
 
 }  // namespace
 
@@ -31,6 +32,8 @@ std::string_view objective_name(Objective objective) {
       return "minimax_sum";
     case Objective::weighted:
       return "weighted";
+    case Objective::kl:
+      return "kl";
   }
   return "";
 }
@@ -59,6 +62,9 @@ std::optional<double> loss_of(Objective objective, double error, double weight) 
       break;
     case Objective::weighted:
       loss = weight * error;
+      break;
+    case Objective::kl:
+      loss = weight * error * error;
       break;
   }
   if (!std::isfinite(loss)) return std::nullopt;

@@ -14,19 +14,20 @@ enum class Objective {
   log,          ///< sum of log e
   minimax_sum,  ///< the largest e first, then the sum of e
   weighted,     ///< sum of weight * e
+  kl,           ///< sum of weight * e^2
 };
 
 /// All objectives, the default first.
 std::span<const Objective> all_objectives();
 
-/// "sum", "nll", "sum_squares", "log", "minimax_sum", "weighted".
+/// "sum", "nll", "sum_squares", "log", "minimax_sum", "weighted", "kl".
 std::string_view objective_name(Objective objective);
 
 /// The objective of that name; nothing for another name.
 std::optional<Objective> objective_named(std::string_view name);
 
 /// What an error adds to the objective; nothing where that is no finite number: nll of 1 or more,
-/// log of 0 or less, anything of NaN. `weight` counts for `weighted` alone.
+/// log of 0 or less, anything of NaN. `weight` counts for `weighted` and `kl`.
 std::optional<double> loss_of(Objective objective, double error, double weight = 1.0);
 
 }  // namespace shardquant::solver

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <span>
 
@@ -14,6 +15,19 @@ struct AttentionShape {
   std::int64_t kv_heads = 0;  ///< divides heads
   std::int64_t head_dim = 0;
   std::int64_t window = 0;  ///< tokens a query sees, itself included; 0: all before it
+  float scale = 0.0f;       ///< of the scores; 0: 1 / sqrt(head_dim)
+
+  float score_scale() const {
+    return scale != 0.0f ? scale
+                         : static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+  }
+};
+
+/// What a gated MLP makes of its gate.
+enum class Activation {
+  silu,       ///< x / (1 + exp(-x))
+  gelu_tanh,  ///< x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), transformers'
+              ///< gelu_pytorch_tanh
 };
 
 /// The numbers of a forward pass, in a device's memory. T tokens; results do not depend on the
@@ -39,12 +53,14 @@ class ForwardOps {
   /// token t has position t mod row_length.
   virtual void rotate(MatrixView x, std::int64_t heads, ConstMatrixView cosines,
                       ConstMatrixView sines) = 0;
-  /// Causal softmax(q k^T / sqrt(head_dim)) v within each row, grouped-query.
+  /// Causal softmax(q k^T scale) v within each row, grouped-query.
   /// q, out: [T, heads * head_dim]; k, v: [T, kv_heads * head_dim]
   virtual void causal_attention(ConstMatrixView q, ConstMatrixView k, ConstMatrixView v,
                                 const AttentionShape& shape, MatrixView out) = 0;
-  /// gate = silu(gate) * up, [T, F]
-  virtual void silu_product(MatrixView gate, ConstMatrixView up) = 0;
+  /// gate = activation(gate) * up, [T, F]
+  virtual void gated_product(MatrixView gate, ConstMatrixView up, Activation activation) = 0;
+  /// x = cap tanh(x / cap), [T, C]. @pre cap > 0
+  virtual void soft_cap(MatrixView x, float cap) = 0;
   /// x += y, [T, C]
   virtual void add(MatrixView x, ConstMatrixView y) = 0;
   /// losses[t] = -log softmax(logits[t])[targets[t]]; a negative target leaves losses[t] at 0.

@@ -71,8 +71,12 @@ void CpuBackend::causal_attention(ConstMatrixView q, ConstMatrixView k, ConstMat
   kernels::causal_attention(q, k, v, shape, out, threads_);
 }
 
-void CpuBackend::silu_product(MatrixView gate, ConstMatrixView up) {
-  kernels::silu_product(gate, up, threads_);
+void CpuBackend::gated_product(MatrixView gate, ConstMatrixView up, Activation activation) {
+  kernels::gated_product(gate, up, activation, threads_);
+}
+
+void CpuBackend::soft_cap(MatrixView x, float cap) {
+  kernels::soft_cap(x, cap, threads_);
 }
 
 void CpuBackend::add(MatrixView x, ConstMatrixView y) {

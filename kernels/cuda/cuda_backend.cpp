@@ -130,8 +130,12 @@ void CudaBackend::causal_attention(ConstMatrixView q, ConstMatrixView k, ConstMa
   cuda::causal_attention(*context_, q, k, v, shape, out);
 }
 
-void CudaBackend::silu_product(MatrixView gate, ConstMatrixView up) {
-  launch_silu_product(gate, up, stream());
+void CudaBackend::gated_product(MatrixView gate, ConstMatrixView up, Activation activation) {
+  launch_gated_product(gate, up, activation, stream());
+}
+
+void CudaBackend::soft_cap(MatrixView x, float cap) {
+  launch_soft_cap(x, cap, stream());
 }
 
 void CudaBackend::add(MatrixView x, ConstMatrixView y) {

@@ -35,7 +35,8 @@ class CudaBackend final : public Backend {
               ConstMatrixView sines) override;
   void causal_attention(ConstMatrixView q, ConstMatrixView k, ConstMatrixView v,
                         const AttentionShape& shape, MatrixView out) override;
-  void silu_product(MatrixView gate, ConstMatrixView up) override;
+  void gated_product(MatrixView gate, ConstMatrixView up, Activation activation) override;
+  void soft_cap(MatrixView x, float cap) override;
   void add(MatrixView x, ConstMatrixView y) override;
   void negative_log_likelihood(MatrixView logits, std::span<const std::int32_t> targets,
                                std::span<double> losses) override;

@@ -9,7 +9,7 @@ set(cuda_host_sources
 set(cuda_kernel_sources
   convert.cu count_nonfinite.cu fill_rows.cu split.cu
   forward/add.cu forward/causal_softmax.cu forward/negative_log_likelihood.cu forward/rms_norm.cu
-  forward/rotate.cu forward/silu_product.cu
+  forward/rotate.cu forward/gated_product.cu
   quantizer/factor_residual.cu quantizer/hessian_layout.cu quantizer/permuted_transpose.cu
   quantizer/prepare_group.cu quantizer/quantize_columns.cu quantizer/search_affine.cu quantizer/search_shrink.cu
   quantizer/squared_sums.cu)

@@ -17,8 +17,6 @@ namespace shardquant::allocation {
 
 namespace {
 
-constexpr std::string_view kRuleName = "exl2-2023";
-
 struct GroupedProblem {
   std::vector<ChoiceGroup> groups;
   solver::ChoiceProblem problem;
@@ -79,8 +77,25 @@ double option_loss(const AllocationInput& input, solver::Objective objective, in
   return *loss;
 }
 
+std::vector<double> sensitivities_of(const AllocationInput& input) {
+  std::vector<double> weights;
+  for (const AllocationLayer& layer : input.layers) {
+    if (!layer.sensitivity) {
+      fail(ExitCode::bad_data,
+           "{}: layer {} has no sensitivity, which the objective kl needs; measure it (`shardquant "
+           "measure` with sensitivity.rows above 0), or take the objective sum_squares",
+           input.name, layer.key);
+    }
+    weights.push_back(*layer.sensitivity);
+  }
+  return weights;
+}
+
 std::vector<double> weights_of(const AllocationInput& input, const AllocationRequest& request) {
   if (!request.weights.empty()) return layer_weights(input, request.weights);
+  if (request.objective == solver::objective_name(solver::Objective::kl)) {
+    return sensitivities_of(input);
+  }
   const std::int64_t numel = input.numel();
   std::vector<double> weights(input.layers.size(), 1.0);
   if (request.objective != "weighted") return weights;
@@ -97,7 +112,7 @@ std::vector<double> weights_of(const AllocationInput& input, const AllocationReq
 GroupedProblem make_problem(const AllocationInput& input, const AllocationRequest& request,
                             solver::Objective objective) {
   GroupedProblem grouped;
-  grouped.groups = choice_groups(input, request.constraints);
+  grouped.groups = choice_groups(input, request.constraints, request.ties);
   grouped.problem.budget_bits = budget_of(input, request);
   const std::vector<double> weights = weights_of(input, request);
   for (const ChoiceGroup& group : grouped.groups) {
@@ -276,7 +291,8 @@ solver::RuleProblem make_rule_problem(const AllocationInput& input,
                                       const AllocationRequest& request) {
   solver::RuleProblem problem;
   problem.numel = input.numel();
-  if (request.budget.kind == Budget::Kind::folder_bytes || !request.constraints.empty()) {
+  if (request.budget.kind == Budget::Kind::folder_bytes || !request.constraints.empty() ||
+      !request.ties.empty()) {
     fail(ExitCode::config, "the rule {} knows neither constraints nor a size of the folder",
          kRuleName);
   }
@@ -323,18 +339,6 @@ void apply_rule(const AllocationInput& input, const AllocationRequest& request,
 }
 
 }  // namespace
-
-const std::vector<std::string>& objective_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
-    for (const solver::Objective objective : solver::all_objectives()) {
-      all.emplace_back(solver::objective_name(objective));
-    }
-    all.emplace_back(kRuleName);
-    return all;
-  }();
-  return names;
-}
 
 Allocation allocate(const AllocationInput& input, const AllocationRequest& request) {
   check_folder(input, request);

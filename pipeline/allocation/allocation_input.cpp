@@ -1,5 +1,7 @@
 #include "pipeline/allocation/allocation_input.hpp"
 
+#include <algorithm>
+
 namespace shardquant::allocation {
 
 std::int64_t AllocationInput::numel() const {
@@ -11,6 +13,11 @@ std::int64_t AllocationInput::numel() const {
   return total;
 }
 
+bool AllocationInput::has_sensitivities() const {
+  return std::all_of(layers.begin(), layers.end(),
+                     [](const AllocationLayer& layer) { return layer.sensitivity.has_value(); });
+}
+
 AllocationInput allocation_input(const records::Measurement& measurement, const std::string& name) {
   AllocationInput input;
   input.name = name;
@@ -19,6 +26,7 @@ AllocationInput allocation_input(const records::Measurement& measurement, const 
     AllocationLayer& layer = input.layers.emplace_back();
     layer.key = measured.key;
     layer.numel = measured.numel;
+    layer.sensitivity = measured.sensitivity;
     layer.options.reserve(measured.options.size());
     for (const records::MeasuredOption& option : measured.options) {
       layer.options.push_back({option.desc, option.bits(), option.err, option.bpw,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct AllocationLayer {
   std::string key;
   std::int64_t numel = 0;  ///< 0 if the file does not tell (2024 schema without known shapes)
   std::vector<AllocationOption> options;
+  std::optional<double> sensitivity = std::nullopt;  ///< of records::LayerMeasurement
 };
 
 /// What the allocation needs of a measurement, whichever schema it came from.
@@ -32,6 +34,8 @@ struct AllocationInput {
   std::vector<AllocationLayer> layers;
 
   std::int64_t numel() const;
+  /// Whether the objective `kl` can be taken: all layers have a sensitivity.
+  bool has_sensitivities() const;
 };
 
 /// The view of a 2023 measurement.

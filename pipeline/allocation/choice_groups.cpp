@@ -181,8 +181,12 @@ void fill_choices(const AllocationInput& input, const AppliedConstraints& applie
 }  // namespace
 
 std::vector<ChoiceGroup> choice_groups(const AllocationInput& input,
-                                       const std::vector<Constraint>& constraints) {
-  const AppliedConstraints applied = apply(input, constraints);
+                                       const std::vector<Constraint>& constraints,
+                                       const std::vector<std::vector<int>>& ties) {
+  AppliedConstraints applied = apply(input, constraints);
+  for (const std::vector<int>& tied : ties) {
+    for (const int l : tied) applied.tied.tie(tied.front(), l);
+  }
   std::vector<ChoiceGroup> groups;
   std::vector<int> group_of(input.layers.size(), -1);
   for (int l = 0; l < static_cast<int>(input.layers.size()); ++l) {

@@ -13,12 +13,14 @@ struct ChoiceGroup {
   std::vector<std::vector<int>> choices;  ///< per choice: one option index per layer
 };
 
-/// What the constraints leave to choose, groups in the order of their first layer. Choices keep the
-/// order of the first layer's options; tied layers share the options that all of them have by desc.
+/// What the constraints and ties leave to choose, groups in the order of their first layer. Choices
+/// keep the order of the first layer's options; tied layers share the options that all of them have
+/// by desc.
 /// @throws Failure 78 naming a pattern that matches no layer, a pinned option that a layer does not
 /// have, or the constraints that together leave a layer without an option
 std::vector<ChoiceGroup> choice_groups(const AllocationInput& input,
-                                       const std::vector<Constraint>& constraints);
+                                       const std::vector<Constraint>& constraints,
+                                       const std::vector<std::vector<int>>& ties = {});
 
 /// Weight of every layer. @throws Failure 78 naming a pattern that matches no layer
 std::vector<double> layer_weights(const AllocationInput& input, const LayerWeights& weights);

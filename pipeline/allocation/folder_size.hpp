@@ -11,7 +11,7 @@ struct FolderSize {
   /// Head, embeddings, norms, biases, headers, index, config and copied files; where a part depends
   /// on the plan (digits of offsets in headers), the most it can be.
   std::int64_t fixed_bytes = 0;
-  std::vector<std::vector<std::int64_t>> layer_bytes;  ///< [layer][option] of its EXL2 tensors
+  std::vector<std::vector<std::int64_t>> layer_bytes;  ///< [layer][option] of its tensors
 };
 
 }  // namespace shardquant::allocation

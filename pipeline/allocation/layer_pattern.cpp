@@ -1,5 +1,7 @@
 #include "pipeline/allocation/layer_pattern.hpp"
 
+#include <fnmatch.h>
+
 #include "pipeline/failure.hpp"
 
 namespace shardquant::allocation {
@@ -14,56 +16,6 @@ std::size_t end_of_set(std::string_view glob, std::size_t begin) {
   std::size_t first = begin + 1;
   if (first < glob.size() && glob[first] == '!') ++first;
   return glob.find(']', first + 1);
-}
-
-bool set_contains(std::string_view set, char c) {
-  const bool negated = set.front() == '!';
-  if (negated) set.remove_prefix(1);
-  bool found = false;
-  for (std::size_t i = 0; i < set.size(); ++i) {
-    if (i + 2 < set.size() && set[i + 1] == '-') {
-      found = found || (set[i] <= c && c <= set[i + 2]);
-      i += 2;
-    } else {
-      found = found || set[i] == c;
-    }
-  }
-  return found != negated;
-}
-
-// Length of the glob's element at `place` if it matches `c`; 0 if it does not.
-std::size_t match_one(std::string_view glob, std::size_t place, char c) {
-  if (glob[place] == '?') return 1;
-  if (glob[place] != '[') return glob[place] == c ? 1 : 0;
-  const std::size_t end = end_of_set(glob, place);
-  return set_contains(glob.substr(place + 1, end - place - 1), c) ? end - place + 1 : 0;
-}
-
-// Goes back to the last star only: enough for globs, and at most |glob| * |text| steps.
-bool glob_matches(std::string_view glob, std::string_view text) {
-  std::size_t g = 0;
-  std::size_t t = 0;
-  std::size_t after_star = std::string_view::npos;
-  std::size_t star_text = 0;
-  while (t < text.size()) {
-    if (g < glob.size() && glob[g] == '*') {
-      after_star = ++g;
-      star_text = t;
-      continue;
-    }
-    const std::size_t matched = g < glob.size() ? match_one(glob, g, text[t]) : 0;
-    if (matched > 0) {
-      g += matched;
-      ++t;
-    } else if (after_star != std::string_view::npos) {
-      g = after_star;
-      t = ++star_text;
-    } else {
-      return false;
-    }
-  }
-  while (g < glob.size() && glob[g] == '*') ++g;
-  return g == glob.size();
 }
 
 void check_sets(std::string_view glob) {
@@ -93,7 +45,9 @@ LayerPattern::LayerPattern(const std::string& text) : text_(text) {
 }
 
 bool LayerPattern::matches(std::string_view key) const {
-  if (!expression_) return glob_matches(text_, key);
+  if (!expression_) {
+    return ::fnmatch(text_.c_str(), std::string(key).c_str(), FNM_NOESCAPE) == 0;
+  }
   try {
     return std::regex_search(key.begin(), key.end(), *expression_);
   } catch (const std::regex_error& error) {

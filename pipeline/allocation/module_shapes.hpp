@@ -12,7 +12,7 @@ namespace shardquant::allocation {
 /// Bits of a [rows, cols] projection as ExLlamaV2 of 2024 counts them: weights, per group 16
 /// (scale_max) + 32 (q_groups) + scale_bits * cols, and 32 * rows of q_invperm if `with_invperm`;
 /// nothing where the recipe does not cover the rows.
-/// Source: exl2-format.md sections 4 and 12.
+/// Source: as measured_bits of formats/weights/exl2, groups by ExLlamaV2's later rule.
 std::optional<std::int64_t> projection_bits(const records::ProjectionRecipe& recipe,
                                             std::int64_t rows, std::int64_t cols,
                                             bool with_invperm);

@@ -89,7 +89,6 @@ class StateFileReader {
 
   /// Names of all datasets, sorted.
   std::vector<std::string> dataset_names() const;
-  bool has_dataset(std::string_view name) const;
 
   /// A whole dataset, its hash checked. @throws Failure(bad_data): damaged, missing, another type
   template <StateElement T>

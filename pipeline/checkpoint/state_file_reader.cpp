@@ -233,10 +233,6 @@ std::vector<std::string> StateFileReader::dataset_names() const {
   return names;
 }
 
-bool StateFileReader::has_dataset(std::string_view name) const {
-  return impl_->has_link(std::string(name));
-}
-
 template <StateElement T>
 std::int64_t StateFileReader::begin_dataset(std::string_view name) {
   return impl_->begin(name, file_type<T>(), sizeof(T));

@@ -24,8 +24,12 @@ constexpr const char* kHessians = "hessians";
 constexpr const char* kMeasurements = "measurements";
 constexpr const char* kQuantized = "quantized";
 constexpr const char* kEvaluation = "evaluation";
+constexpr const char* kSensitivity = "sensitivity";
+constexpr const char* kTrialWeights = "sensitivity/weights";
+constexpr const char* kCopies = "sensitivity/copies";
 constexpr const char* kParts[] = {kHessians,   kMeasurements, kQuantized,
-                                  kEvaluation, "hidden",      "heartbeats"};
+                                  kEvaluation, kSensitivity,  kTrialWeights,
+                                  kCopies,     "hidden",      "heartbeats"};
 constexpr std::string_view kTemporaryMark = ".tmp.";
 constexpr std::size_t kLongestName = 200;
 
@@ -102,6 +106,18 @@ fs::path WorkFolder::hessian(std::string_view name) const {
 
 fs::path WorkFolder::measurement(std::string_view name) const {
   return part_path(measured_in_, kMeasurements, name);
+}
+
+fs::path WorkFolder::sensitivity(std::string_view name) const {
+  return part_path(measured_in_, kSensitivity, name);
+}
+
+fs::path WorkFolder::trial_weight(std::string_view name) const {
+  return part_path(path_, kTrialWeights, name);
+}
+
+fs::path WorkFolder::copy(std::string_view name) const {
+  return part_path(path_, kCopies, name);
 }
 
 fs::path WorkFolder::quantized(std::string_view name) const {

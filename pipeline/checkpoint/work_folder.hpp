@@ -55,6 +55,12 @@ class WorkFolder {
   /// State files of one Hessian group or linear layer, in borrowed folders where there are such.
   std::filesystem::path hessian(std::string_view name) const;
   std::filesystem::path measurement(std::string_view name) const;
+  /// What is known of the sensitivity of one layer or part, in the borrowed folder where there is
+  /// one.
+  std::filesystem::path sensitivity(std::string_view name) const;
+  /// One layer's weight as it is tried for that; and hidden states of the model with it.
+  std::filesystem::path trial_weight(std::string_view name) const;
+  std::filesystem::path copy(std::string_view name) const;
   std::filesystem::path quantized(std::string_view name) const;
   /// State files of the evaluation: one per batch of rows.
   std::filesystem::path evaluation(std::string_view name) const;

@@ -77,9 +77,13 @@ std::vector<DiskNeed> disk_needs(const OpenedJobs& opened) {
     // With a measurement and Hessians of another job there is no forward pass.
     const bool runs_forward =
         !work.borrows_measurement() || job.config.quantize.hessians == "recompute";
-    state.add(work.path(),
-              still_to_write(plan.hessians, work.hessian("any").parent_path()) +
-                  (runs_forward ? still_to_write(plan.hidden_states, work.hidden_states()) : 0));
+    state.add(
+        work.path(),
+        still_to_write(plan.hessians, work.hessian("any").parent_path()) +
+            (runs_forward ? still_to_write(plan.hidden_states, work.hidden_states()) : 0) +
+            (work.borrows_measurement()
+                 ? 0
+                 : still_to_write(plan.trials, work.copy("any").parent_path().parent_path())));
     if (job.last != LastStage::quantize) continue;
     output.add(job.config.output.dir, still_to_write(plan.output, job.config.output.dir));
   }

@@ -2,7 +2,6 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <span>
 #include <string>
 #include <variant>
@@ -15,7 +14,7 @@
 #include "pipeline/formats/file_handle.hpp"
 #include "pipeline/formats/hub_cache.hpp"
 #include "pipeline/formats/json_text.hpp"
-#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
+#include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/source_model.hpp"
 #include "pipeline/records/measurement_file_2024.hpp"
 #include "pipeline/records/measurement_json.hpp"
@@ -34,9 +33,9 @@ void print_row(const char* name, const std::string& value) {
 void inspect_model(const InspectArguments& arguments) {
   const model::SourceModel model(arguments.path, formats::link_policy(arguments.follow_symlinks));
   const model::ModelDescription& description = model.description;
-  const bool quantized = description.storage == model::Storage::exl2;
+  const weights::WeightFormat* format = description.stored_format;
   print_row("architecture", std::string(description.family->architecture));
-  print_row("storage", quantized ? "EXL2" : "plain");
+  print_row("storage", format ? format->card().title : "plain");
   print_row("blocks", std::to_string(description.layers));
   print_row("hidden, ffn",
             fmt::format("{}, {}", description.hidden_size, description.intermediate_size));
@@ -47,19 +46,15 @@ void inspect_model(const InspectArguments& arguments) {
   print_row("files", std::to_string(model.folder.files().size()));
   print_row("tensor bytes", report::bytes_text(model.folder.tensor_bytes()));
   for (const std::string& warning : model.folder.warnings()) print_row("warning", warning);
-  if (!quantized) return;
+  if (format == nullptr) return;
   std::printf("\n%-44s %8s  %s\n", "layer", "bpw", "rows by bits");
   for (std::int64_t i = 0; i < std::ssize(model.layout.linear_layers); ++i) {
-    if (!model.tensors.is_exl2(i)) continue;
+    if (!model.tensors.is_quantized(i)) continue;
     const model::LinearLayer& layer = model.layer(i);
-    std::map<int, std::int64_t, std::greater<>> rows;
-    const auto groups = exl2::read_exl2_groups(model.folder, layer.key, layer.inputs);
-    for (const kernels::RowGroup& group : groups) rows[group.bits] += group.rows;
-    std::string text;
-    for (const auto& [bits, count] : rows) text += fmt::format("{}b:{} ", bits, count);
-    const auto bits = exl2::stored_bits(groups, exl2::exl2_padded_outputs(layer.outputs));
+    const weights::StoredSummary stored = format->summarize(model.folder, model::shape_of(layer));
     std::printf("%-44s %8.4f  %s\n", layer.key.c_str(),
-                static_cast<double>(bits) / static_cast<double>(layer.parameters()), text.c_str());
+                static_cast<double>(stored.bits) / static_cast<double>(layer.parameters()),
+                stored.text.c_str());
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
 
 namespace shardquant::commands {
 
@@ -56,6 +57,18 @@ std::vector<Job> agree_on_jobs(comm::Communicator& comm,
     begin = end + 1;
   }
   return jobs;
+}
+
+const weights::WeightFormat& format_of(const config::RunConfig& job) {
+  const weights::WeightFormat* format = weights::find_weight_format(job.output.format);
+  if (format == nullptr) fail(ExitCode::internal, "output.format: no {}", job.output.format);
+  if (job.measure.asymmetric == "false") return *format;
+  const weights::WeightFormat* more = format->with_asymmetric();
+  if (more == nullptr) {
+    fail(ExitCode::config, "measure.asymmetric: output.format {} has no asymmetric options",
+         format->name());
+  }
+  return *more;
 }
 
 void make_sweep_folders(const config::Sweep& sweep) {

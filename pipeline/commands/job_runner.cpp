@@ -19,7 +19,7 @@
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/faults/fault_point.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/model/require_quantizable.hpp"
 #include "pipeline/report/event_collector.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
@@ -32,16 +32,21 @@ namespace {
 
 // Root looks at the inputs first; the others only meet what it found to be right.
 std::unique_ptr<model::SourceModel> open_model(comm::Communicator& comm,
-                                               const config::RunConfig& config) {
+                                               std::span<const Job> jobs) {
+  const config::RunConfig::Model& first = jobs.front().config.model;
   std::unique_ptr<model::SourceModel> model;
-  const auto open = [&config] {
-    const bool follows = config.model.links == "follow";
-    return std::make_unique<model::SourceModel>(config.model.path, formats::link_policy(follows));
+  const auto open = [&first] {
+    const bool follows = first.links == "follow";
+    return std::make_unique<model::SourceModel>(first.path, formats::link_policy(follows));
   };
   comm::on_root(comm, [&] { model = open(); });
   comm::on_all(comm, [&] {
     if (!model) model = open();
-    model::require_quantizable(model->description, model->layout);
+    for (const Job& job : jobs) {
+      const weights::WeightFormat& format = format_of(job.config);
+      model::require_quantizable(model->description, model->layout, format);
+      weights::head_option(format, job.config.allocate.head_bits);
+    }
   });
   return model;
 }
@@ -70,6 +75,10 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
   settings.shrink_low = config.shrink_low;
   settings.shrink_high = config.shrink_high;
   settings.shrink_steps = static_cast<int>(config.shrink_steps);
+  settings.affine_objective =
+      config.scale_objective == "simulated" ? kernels::ScaleObjective::simulated
+      : config.scale_objective == "squared" ? kernels::ScaleObjective::squared
+                                            : kernels::ScaleObjective::weighted;
   settings.scale_rounding = config.scale_rounding == "reader" ? kernels::ScaleRounding::reader
                                                               : kernels::ScaleRounding::exl2_2023;
   return settings;
@@ -94,9 +103,7 @@ config::RunConfig with_token_file(comm::Communicator& comm, const config::RunCon
 forecast::MemoryPlan memory_of(const config::RunConfig& config, const model::SourceModel& model,
                                int ranks) {
   forecast::MemoryPlan plan =
-      forecast::plan_memory(model.description, model.layout, slices_of(config), ranks,
-                            static_cast<int>(config.device.threads),
-                            config.measure.err_norm == "row_mean", config.most_evaluation_rows());
+      forecast::plan_memory(model.description, model.layout, format_of(config), config, ranks);
   if (kernels::cuda_module_is_loaded()) plan.add_cuda_libraries();
   return plan;
 }
@@ -195,7 +202,7 @@ JobRunner::JobRunner(comm::Communicator& launched, const RunArguments& arguments
   const config::RunConfig& first = jobs.front().config;
   control_.emplace(
       comm_, control::RunControl::Options{static_cast<double>(first.checkpoint.every_s), limit});
-  model_ = open_model(comm_, first);
+  model_ = open_model(comm_, jobs);
   comm::on_all(comm_, [&] {
     for (const Job& job : jobs) {
       if (!job.config.calibration.tokens.empty()) open_tokens(job.config);
@@ -249,9 +256,10 @@ void JobRunner::run(const Job& job) {
   comm::on_all(comm_, [&] { tokens.emplace(open_tokens(config)); });
   const control::Watchdog watchdog(activity_, watchdog_options(comm_, work, arguments_, locks));
   const auto& hashes = file_hashes();
+  const weights::WeightFormat& format = format_of(config);
   Fingerprints fingerprints =
       tie_work_folder(comm_, work, job.config, arguments_, std::exchange(resume_, "auto"),
-                      [&] { return stages::fingerprint_run(config, *model_, hashes); });
+                      [&] { return stages::fingerprint_run(config, *model_, format, hashes); });
   faults::reach(faults::Point::work_opened);
 
   std::optional<report::EventLog> events;
@@ -261,7 +269,7 @@ void JobRunner::run(const Job& job) {
       {comm_, *control_, log_, *events, begun, collector ? &*collector : nullptr},
       {config, *model_, *tokens, work, std::move(fingerprints.run),
        std::move(fingerprints.hessians), slices_of(config), quantizer_settings(config.quantizer),
-       exl2::exl2_2023_options()},
+       format},
       {*backend_, device_link_.get()}};
   report_restart(context);
   context.events.write("run_start", "start",

@@ -4,10 +4,11 @@
 #include <iterator>
 
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/job.hpp"
 #include "pipeline/commands/print_plan.hpp"
 #include "pipeline/config/sweep.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/model/require_quantizable.hpp"
 
 namespace shardquant::commands {
 
@@ -55,10 +56,6 @@ model::ModelDescription read_description(const PlanArguments& arguments,
       formats::ModelDirectory(folder, formats::link_policy(follows)));
 }
 
-std::int64_t bytes_of_weight(const model::ModelDescription& description) {
-  return description.torch_dtype == "float32" ? 4 : 2;
-}
-
 void refuse_what_does_not_fit(const std::vector<forecast::JobPlan>& plans) {
   for (const forecast::JobPlan& plan : plans) {
     if (plan.complaints.empty()) return;
@@ -78,13 +75,14 @@ void plan_job(const PlanArguments& arguments) {
   const config::MachineProfile profile = config::find_machine_profile(arguments.machine);
   const model::ModelDescription description = read_description(arguments, job);
   const model::ModelLayout layout = model::lay_out_model(description);
-  model::require_quantizable(description, layout);
+  const weights::WeightFormat& format = format_of(job);
+  model::require_quantizable(description, layout, format);
   const forecast::JobPlanInput input{description,
                                      layout,
                                      job,
                                      profile,
-                                     exl2::exl2_2023_options(),
-                                     bytes_of_weight(description),
+                                     format,
+                                     formats::dtype_bytes(description.dtype()),
                                      job.quantize.hessians != "recompute"};
   std::vector<forecast::JobPlan> plans;
   for (const int ranks : arguments.ranks) plans.push_back(forecast::plan_job(input, ranks));

@@ -92,8 +92,8 @@ std::string plan_heading(const forecast::JobPlanInput& input) {
       model.family->name, model.config_file, model.layers, model.hidden_size,
       model.intermediate_size, input.layout.block_parameters(), input.profile.name,
       input.profile.about, input.profile.ranks_per_node, job.calibration.rows,
-      job.calibration.length, job.calibration.slice_rows, input.options.size(), job.allocate.bpw,
-      job.allocate.head_bits, input.keep_hessians ? "kept" : "computed again");
+      job.calibration.length, job.calibration.slice_rows, input.format.option_count(),
+      job.allocate.bpw, job.allocate.head_bits, input.keep_hessians ? "kept" : "computed again");
 }
 
 std::string plan_text(const forecast::JobPlan& plan, const config::MachineProfile& profile) {

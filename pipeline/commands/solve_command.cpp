@@ -14,6 +14,7 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/forecast/output_size.hpp"
 #include "pipeline/formats/file_handle.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
 #include "pipeline/report/log.hpp"
 
 namespace shardquant::commands {
@@ -55,11 +56,14 @@ Input read_input(const std::string& file) {
   return input;
 }
 
-allocation::AllocationRequest request_of(const SolveArguments& arguments) {
-  return allocation::make_request({arguments.bpw, arguments.bits, arguments.size,
-                                   arguments.objective, arguments.tolerance, arguments.pins,
-                                   arguments.floors, arguments.ceilings, arguments.ties,
-                                   arguments.ties_across_blocks, arguments.weights});
+// Where no objective is asked for, that which the measurement allows.
+allocation::AllocationRequest request_of(const SolveArguments& arguments, const Input& input) {
+  std::string objective = arguments.objective;
+  if (objective.empty()) objective = input.view.has_sensitivities() ? "kl" : "sum";
+  return allocation::make_request({arguments.bpw, arguments.bits, arguments.size, objective,
+                                   arguments.tolerance, arguments.pins, arguments.floors,
+                                   arguments.ceilings, arguments.ties, arguments.ties_across_blocks,
+                                   arguments.weights});
 }
 
 Overwrite overwrite(const SolveArguments& arguments) {
@@ -97,7 +101,7 @@ void solve_frontier(const SolveArguments& arguments, const Input& input,
   if (csv_file == out) {
     fail(ExitCode::usage, "{}: --out names the JSON file, the CSV goes beside it", arguments.out);
   }
-  formats::write_file(out, allocation::frontier_json(points, arguments.objective, input.hash),
+  formats::write_file(out, allocation::frontier_json(points, request.objective, input.hash),
                       overwrite(arguments));
   formats::write_file(csv_file, csv, overwrite(arguments));
 }
@@ -109,7 +113,8 @@ std::optional<forecast::OutputSize> open_model(const SolveArguments& arguments,
   if (input.of_2023() == nullptr) {
     fail(ExitCode::config, "--model: sizes on disk are known for measurements of the 2023 schema");
   }
-  return forecast::OutputSize(arguments.model, arguments.head_bits, arguments.shard_mib,
+  return forecast::OutputSize(arguments.model, *weights::find_weight_format(arguments.format),
+                              arguments.head_bits, arguments.shard_mib,
                               formats::link_policy(arguments.follow_symlinks));
 }
 
@@ -128,7 +133,10 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
                      "Many budgets, FIRST:LAST:STEP in bits per weight, as JSON and CSV");
   budget->require_option(1);
 
-  command.add_option("--objective", arguments.objective, "What is minimized")
+  command
+      .add_option(
+          "--objective", arguments.objective,
+          "What is minimized; left out: kl where the measurement has sensitivities, else sum")
       ->check(CLI::IsMember(allocation::objective_names()));
   command.add_option("--tolerance", arguments.tolerance, "Relative gap at which the proof may end")
       ->check(CLI::Range(0.0, 1.0));
@@ -147,6 +155,8 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
   command.add_option("--model", arguments.model, "Source model folder, for sizes on disk");
   command.add_flag("--follow-symlinks", arguments.follow_symlinks,
                    "Follow links that lead out of that folder, as to a shared store");
+  command.add_option("--format", arguments.format, "Form in which the weights will be stored")
+      ->check(CLI::IsMember(weights::weight_format_names()));
   command.add_option("--head-bits", arguments.head_bits, "Bits of the head: 2 3 4 5 6 8 16");
   command.add_option("--shard-mib", arguments.shard_mib, "Largest file of the output")
       ->check(CLI::PositiveNumber);
@@ -163,7 +173,7 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
 
 void solve(const SolveArguments& arguments) {
   Input input = read_input(arguments.measurement);
-  allocation::AllocationRequest request = request_of(arguments);
+  allocation::AllocationRequest request = request_of(arguments, input);
   if (!arguments.frontier.empty()) {
     solve_frontier(arguments, input, request);
     return;

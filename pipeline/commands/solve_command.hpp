@@ -19,7 +19,7 @@ struct SolveArguments {
   std::int64_t bits = 0;
   std::string frontier;  ///< "2.2:6.0:0.1"
 
-  std::string objective = "sum";
+  std::string objective;  ///< empty: `kl` where the measurement has sensitivities, else `sum`
   double tolerance = 0.0;
   std::vector<std::string> pins, floors, ceilings, ties, ties_across_blocks;
   std::string weights;  ///< JSON file
@@ -27,6 +27,7 @@ struct SolveArguments {
   std::string model;             ///< source folder, for sizes on disk
   bool follow_symlinks = false;  ///< of `model`
   int head_bits = 6;
+  std::string format = "exl2";
   std::int64_t shard_mib = 8192;
 
   std::string out;              ///< plan.json, or the frontier as JSON, with the CSV beside it

@@ -4,11 +4,12 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/api/half_types.hpp"
 #include "pipeline/commands/commands.hpp"
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
+#include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/source_model.hpp"
+#include "pipeline/model/source_types/stored_weight.hpp"
 #include "pipeline/output/output_checksums.hpp"
 
 namespace shardquant::commands {
@@ -16,23 +17,24 @@ namespace shardquant::commands {
 namespace {
 
 // ||decoded - source||_F / ||source||_F of one layer's weights, some outputs at a time.
-double weight_error(const exl2::Exl2Layer& layer, const model::SourceModel& source,
-                    std::int64_t index) {
+double weight_error(const weights::StoredLayer& stored, const model::LinearLayer& layer,
+                    const model::SourceModel& source, std::int64_t index) {
   constexpr std::int64_t kOutputs = 64;
-  std::vector<std::uint16_t> decoded;
+  const kernels::ElementType type = stored.value_type();
+  std::vector<std::byte> decoded;
   std::vector<float> original;
   double error = 0.0;
   double norm = 0.0;
   for (std::int64_t first = 0; first < layer.outputs; first += kOutputs) {
     const std::int64_t count = std::min(kOutputs, layer.outputs - first);
-    decoded.resize(static_cast<std::size_t>(count * layer.inputs));
-    original.resize(decoded.size());
-    exl2::decode_outputs(layer, first, count, decoded);
+    original.resize(static_cast<std::size_t>(count * layer.inputs));
+    decoded.resize(original.size() * static_cast<std::size_t>(model::element_bytes(type)));
+    stored.decode_outputs(first, count, decoded);
     model::read_floats(source.folder, source.tensors.weight_name(index), first * layer.inputs,
                        original);
-    for (std::size_t i = 0; i < decoded.size(); ++i) {
+    for (std::size_t i = 0; i < original.size(); ++i) {
       const double want = original[i];
-      const double miss = kernels::to_float(kernels::Half{decoded[i]}) - want;
+      const double miss = model::element_at(decoded, type, i) - want;
       error += miss * miss;
       norm += want * want;
     }
@@ -54,9 +56,10 @@ void require_same_shape(const model::SourceModel& model, const model::SourceMode
 void verify(const VerifyArguments& arguments) {
   const formats::LinkPolicy links = formats::link_policy(arguments.follow_symlinks);
   const model::SourceModel model(arguments.model_dir, links);
-  if (model.description.storage != model::Storage::exl2) {
-    fail(ExitCode::bad_data, "{}: config.json has no quantization_config of exl2",
-         arguments.model_dir);
+  const weights::WeightFormat* format = model.description.stored_format;
+  if (format == nullptr) {
+    fail(ExitCode::bad_data, "{}: config.json has no quantization_config of {}",
+         arguments.model_dir, fmt::join(weights::weight_format_names(), " or "));
   }
   std::unique_ptr<model::SourceModel> source;
   if (!arguments.against.empty()) {
@@ -76,18 +79,18 @@ void verify(const VerifyArguments& arguments) {
   std::int64_t flushed = 0;
   std::int64_t checked = 0;
   for (std::int64_t i = 0; i < std::ssize(model.layout.linear_layers); ++i) {
-    if (!model.tensors.is_exl2(i)) continue;
+    if (!model.tensors.is_quantized(i)) continue;
     const model::LinearLayer& info = model.layer(i);
-    const exl2::Exl2Layer layer =
-        exl2::read_exl2_layer(model.folder, info.key, info.inputs, info.outputs, info.has_bias);
-    flushed += exl2::count_flushed_groups(layer);
+    const auto layer = format->read(model.folder, model::shape_of(info));
+    flushed += layer->flushed_groups();
     ++checked;
     if (!info.is_head) {
-      bits += exl2::stored_bits(layer.groups, layer.padded_outputs());
+      bits += layer->stored_bits();
       parameters += info.parameters();
     }
     if (source) {
-      std::printf("%-44s weights off by %.5f\n", info.key.c_str(), weight_error(layer, *source, i));
+      std::printf("%-44s weights off by %.5f\n", info.key.c_str(),
+                  weight_error(*layer, info, *source, i));
     }
   }
   for (const std::string& warning : model.folder.warnings()) {

@@ -4,6 +4,7 @@
 
 #include "pipeline/config/nearest_name.hpp"
 #include "pipeline/config/read_scalar.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
 
 namespace shardquant::config {
 
@@ -214,7 +215,12 @@ RunConfig SettingsReader::finish() const {
                   fmt::format("{}shrink_low is {}, above shrink_high, which is {}", place->second,
                               config_.quantizer.shrink_low, config_.quantizer.shrink_high));
   }
-  return config_;
+  RunConfig config = config_;
+  if (config.allocate.head_bits == 0) {
+    config.allocate.head_bits =
+        weights::find_weight_format(config.output.format)->default_head_bits();
+  }
+  return config;
 }
 
 }  // namespace shardquant::config

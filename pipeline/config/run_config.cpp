@@ -7,6 +7,12 @@
 
 namespace shardquant::config {
 
+namespace {
+
+constexpr const char* kKlObjective = "kl";
+
+}  // namespace
+
 RunConfig read_run_config(const std::filesystem::path& file,
                           const std::vector<std::string>& overrides) {
   return parse_run_config(read_job_text(file), file.string(),
@@ -51,6 +57,15 @@ std::string resolved_text(const RunConfig& config) {
                         value_text(setting, config));
   }
   return text;
+}
+
+std::string RunConfig::objective() const {
+  const bool are_left_out = sensitivity.rows == 0 && measure.file.empty();
+  return allocate.objective == kKlObjective && are_left_out ? "sum_squares" : allocate.objective;
+}
+
+bool RunConfig::wants_sensitivities() const {
+  return objective() == kKlObjective && measure.file.empty() && allocate.plan.empty();
 }
 
 std::int64_t RunConfig::most_evaluation_rows() const {

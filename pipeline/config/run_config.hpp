@@ -7,6 +7,9 @@
 
 namespace shardquant::config {
 
+/// How the error of an option is taken; docs/formats.md.
+enum class ErrNorm { pooled, row_mean };
+
 /// A job as the YAML schema version 1 describes it, every value checked and every path absolute.
 /// Plain data; docs in configs/settings_reference.md.
 struct RunConfig {
@@ -46,8 +49,11 @@ struct RunConfig {
 
   struct Measure {
     std::string options = "exl2-2023";
-    std::string err_norm = "pooled";  ///< pooled, row_mean
-    std::filesystem::path file;       ///< a measurement of 2023, in place of measuring; or empty
+    std::string asymmetric = "false";  ///< false, true: options with zero points too
+    std::string err_norm = "pooled";   ///< pooled, row_mean
+    std::filesystem::path file;        ///< a measurement of 2023, in place of measuring; or empty
+
+    ErrNorm norm() const { return err_norm == "row_mean" ? ErrNorm::row_mean : ErrNorm::pooled; }
   } measure;
 
   struct Quantizer {
@@ -58,8 +64,17 @@ struct RunConfig {
     double shrink_low = 0.75;
     double shrink_high = 1.0;
     std::int64_t shrink_steps = 48;
-    std::string scale_rounding = "reader";  ///< reader, exl2-2023
+    std::string scale_objective = "weighted";  ///< weighted, simulated, squared
+    std::string scale_rounding = "reader";     ///< reader, exl2-2023
   } quantizer;
+
+  /// What a layer's error does to the model's predictions.
+  struct Sensitivity {
+    std::int64_t rows = 4;  ///< 0: not measured
+    std::int64_t length = 64;
+    std::string option;         ///< empty: the one nearest to 3.13 bits
+    std::string per = "layer";  ///< layer, part
+  } sensitivity;
 
   /// Of `bpw`, `size` and `plan` one is given; where the others are, bpw does not count.
   struct Allocate {
@@ -69,8 +84,8 @@ struct RunConfig {
     double tolerance = 0.0;
     std::vector<std::string> pin, floor, ceiling, tie, tie_all;  ///< see allocation::Constraint
     std::filesystem::path weights;                               ///< of layers, for `weighted`
-    std::string objective = "sum";
-    std::int64_t head_bits = 6;  ///< 2 3 4 5 6 8, or 16: the head stays fp16
+    std::string objective = "kl";
+    std::int64_t head_bits = 0;  ///< 2 3 4 5 6 8, or 16: not quantized; never 0 once it is read
   } allocate;
 
   struct Quantize {
@@ -83,6 +98,7 @@ struct RunConfig {
 
   struct Output {
     std::filesystem::path dir;
+    std::string format = "exl2";  ///< of the table of weight formats
     std::int64_t shard_mib = 8192;
   } output;
 
@@ -101,6 +117,13 @@ struct RunConfig {
     std::int64_t threads = 1;
   } device;
 
+  /// What the allocation minimizes: the objective asked for, but `sum_squares` in place of `kl`
+  /// where sensitivities are not measured. Whether a measurement that is brought along has some
+  /// its file tells.
+  std::string objective() const;
+  /// Whether sensitivities are measured, or borrowed with a measurement: something needs them, and
+  /// neither measurement nor plan is brought along.
+  bool wants_sensitivities() const;
   /// How many rows the evaluation takes at most.
   std::int64_t most_evaluation_rows() const;
 };

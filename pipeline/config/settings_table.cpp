@@ -4,6 +4,9 @@
 
 #include <type_traits>
 
+#include "pipeline/allocation/objective_names.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
+
 namespace shardquant::config {
 
 namespace {
@@ -76,7 +79,13 @@ std::vector<Setting> make_table() {
        "Further rows of the sources, kept apart from both in `validation_rows.i32`, for the "
        "evaluation; 0: see `evaluation.rows`."},
       {"measure.options", WordSetting{at<&C::measure, &C::Measure::options>, {"exl2-2023"}},
-       kHasDefault, "Table of quantization options tried on every linear layer."},
+       kHasDefault,
+       "Table of quantization options tried on every linear layer, of the format exl2; others have "
+       "one table."},
+      {"measure.asymmetric",
+       WordSetting{at<&C::measure, &C::Measure::asymmetric>, {"false", "true"}}, kHasDefault,
+       "Whether options with a zero point per group are tried as well; of the format "
+       "compressed-tensors."},
       {"measure.err_norm",
        WordSetting{at<&C::measure, &C::Measure::err_norm>, {"pooled", "row_mean"}}, kHasDefault,
        "Error of an option: `pooled` over all calibration rows, in closed form from the Hessian; "
@@ -109,11 +118,40 @@ std::vector<Setting> make_table() {
       {"quantizer.shrink_steps",
        IntegerSetting{at<&C::quantizer, &C::Quantizer::shrink_steps>, 1, 1024}, kHasDefault,
        "Steps between the two; one factor more is tried: 48 in 2023, 96 in 2024."},
+      {"quantizer.scale_objective",
+       WordSetting{at<&C::quantizer, &C::Quantizer::scale_objective>,
+                   {"weighted", "simulated", "squared"}},
+       kHasDefault,
+       "What the search for scales minimizes in a group, in formats whose scales are settled "
+       "before "
+       "the sweep (compressed-tensors): squared errors `weighted` by the Hessian's diagonal, the "
+       "`simulated` loss of the sweep in the group, or `squared` errors alone."},
       {"quantizer.scale_rounding",
        WordSetting{at<&C::quantizer, &C::Quantizer::scale_rounding>, {"reader", "exl2-2023"}},
        kHasDefault,
        "Scale that is searched and measured with: the one the `reader` of the file rebuilds, or "
        "the unrounded one of `exl2-2023`."},
+      {"sensitivity.rows", IntegerSetting{at<&C::sensitivity, &C::Sensitivity::rows>, 0, 1 << 16},
+       kHasDefault,
+       "Calibration rows, spread over all of them, on which every linear layer is quantized alone "
+       "to see what that does to the model's predictions; used for the objective `kl` only. 0: not "
+       "measured, and `sum_squares` takes the place of `kl`."},
+      {"sensitivity.length",
+       IntegerSetting{at<&C::sensitivity, &C::Sensitivity::length>, 2, 1 << 20}, kHasDefault,
+       "Tokens taken of each of these rows, from its start; at most `calibration.length`. Many "
+       "texts matter more than long ones."},
+      {"sensitivity.option", TextSetting{at<&C::sensitivity, &C::Sensitivity::option>, 256},
+       kHasDefault,
+       "Option that the layers are quantized with for it, as plan.json writes it; empty: the one "
+       "nearest to 3.13 bits per weight (`1.0:3b 32g s4`); where a layer "
+       "does "
+       "not have it, the nearest one in bits."},
+      {"sensitivity.per", WordSetting{at<&C::sensitivity, &C::Sensitivity::per>, {"layer", "part"}},
+       kHasDefault,
+       "What is quantized at a time: one `layer`, or all layers of a `part` of a block (attention, "
+       "MLP), whose share is told from what each does to the block's output: several times "
+       "cheaper, "
+       "slightly worse; for very large models."},
       {"allocate.bpw", RealSetting{at<&C::allocate, &C::Allocate::bpw>, 1.0, 16.0}, kHasDefault,
        "Bits per weight of the linear layers, head apart; never exceeded but by the objective "
        "`exl2-2023`."},
@@ -138,16 +176,21 @@ std::vector<Setting> make_table() {
       {"allocate.weights", PathSetting{at<&C::allocate, &C::Allocate::weights>}, kHasDefault,
        "JSON file {PATTERN: weight}, for the objective `weighted`."},
       {"allocate.objective",
-       WordSetting{at<&C::allocate, &C::Allocate::objective>,
-                   {"sum", "nll", "sum_squares", "log", "minimax_sum", "weighted", "exl2-2023"}},
+       WordSetting{at<&C::allocate, &C::Allocate::objective>, allocation::objective_names()},
        kHasDefault,
-       "What the allocation minimizes over the layers: the `sum` of errors, `nll` = -sum "
+       "What the allocation minimizes over the layers: `kl` = the sum of squared errors, each "
+       "times "
+       "what was measured of its effect on the predictions (section sensitivity), the `sum` of "
+       "errors, `nll` = -sum "
        "log(1 - err), `sum_squares`, `log` = sum log err, `minimax_sum` = the largest error, then "
        "their sum, `weighted` = errors times layer weights; `exl2-2023` is ExLlamaV2's rule of "
        "2023, not an optimum."},
       {"allocate.head_bits",
-       IntegerChoiceSetting{at<&C::allocate, &C::Allocate::head_bits>, {2, 3, 4, 5, 6, 8, 16}},
-       kHasDefault, "Bits of the output head; 16 keeps it in fp16."},
+       IntegerChoiceSetting{at<&C::allocate, &C::Allocate::head_bits>, {0, 2, 3, 4, 5, 6, 8, 16}},
+       kHasDefault,
+       "Bits of the output head; 16 keeps it as it is, 0 is what suits the format: 6 for exl2, 16 "
+       "for "
+       "compressed-tensors, which has no other."},
       {"quantize.hessians",
        WordSetting{at<&C::quantize, &C::Quantize::hessians>, {"auto", "keep", "recompute"}},
        kHasDefault,
@@ -160,6 +203,10 @@ std::vector<Setting> make_table() {
        "sources have left, up to this number; 0: no evaluation."},
       {"output.dir", PathSetting{at<&C::output, &C::Output::dir>}, kRequired,
        "Folder of the quantized model."},
+      {"output.format",
+       WordSetting{at<&C::output, &C::Output::format>, weights::weight_format_names()}, kHasDefault,
+       "Form in which quantized weights are stored, and with it the options there are; "
+       "docs/formats.md."},
       {"output.shard_mib", IntegerSetting{at<&C::output, &C::Output::shard_mib>, 1, 1 << 20},
        kHasDefault, "Largest size of an output file, in MiB."},
       {"work.dir", PathSetting{at<&C::work, &C::Work::dir>}, kRequired,

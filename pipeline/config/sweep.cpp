@@ -31,6 +31,7 @@ std::string measurement_identity(RunConfig job) {
 // The same of the Hessians.
 std::string calibration_identity(RunConfig job) {
   job.quantizer = {};
+  job.sensitivity = {};
   job.measure.options = {};
   return measurement_identity(std::move(job));
 }
@@ -180,6 +181,10 @@ void share_measurements(Sweep& sweep) {
     // With a head that any of its points quantizes, the measurement keeps the head's Hessian.
     auto& head_bits = sweep.measurements[point.measurement].allocate.head_bits;
     head_bits = std::min(head_bits, point.job.allocate.head_bits);
+    // Likewise with an objective that any of its points needs sensitivities for.
+    if (point.job.wants_sensitivities()) {
+      sweep.measurements[point.measurement].allocate.objective = point.job.allocate.objective;
+    }
   }
   std::map<std::string, std::size_t> calibrations;
   for (std::size_t m = 0; m < sweep.measurements.size(); ++m) {

@@ -2,7 +2,7 @@
 
 namespace shardquant::control {
 
-/// What the signals that came so far ask for, the strongest (conventions.md, signals).
+/// What the signals that came so far ask for, the strongest.
 enum class SignalWish {
   none,
   checkpoint,  ///< USR2: write a checkpoint and go on

@@ -64,7 +64,7 @@ class Side {
     const kernels::MatrixView y = logits_.view().row_range(0, count);
     backend_.rms_norm(open_[index].hidden().row_range(first, count), head_.norm,
                       static_cast<float>(model_.description.rms_norm_eps), x);
-    backend_.linear(x, head_.weight, {}, y);
+    model::head_logits(backend_, head_, model_.description, x, y);
     const auto all =
         std::span(host_).first(static_cast<std::size_t>(count * model_.description.vocab_size));
     backend_.download(y, all);

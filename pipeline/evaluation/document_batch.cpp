@@ -49,7 +49,7 @@ OpenBatch::OpenBatch(kernels::Backend& backend, const model::ModelView& model,
     tokens_.resize(tokens_.size() + static_cast<std::size_t>(batch.length) - document.size());
     sizes_.push_back(std::ssize(document));
   }
-  model::embed_tokens(backend, model.source, tokens_, hidden_);
+  model::embed_tokens(backend, model, tokens_, hidden_);
 }
 
 void OpenBatch::run(kernels::Backend& backend, const model::ModelDescription& description,

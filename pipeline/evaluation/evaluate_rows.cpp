@@ -25,7 +25,7 @@ class EvaluationPass {
     for (std::int64_t row = 0; row < range.count; ++row) {
       tokens.read_row(range.first + row, model.description.vocab_size, tokens_of(row, 1));
     }
-    model::embed_tokens(backend, model.source, tokens_, hidden_);
+    model::embed_tokens(backend, model, tokens_, hidden_);
   }
 
   void run(std::int64_t block, model::BlockWorkspace& workspace) {

@@ -31,6 +31,8 @@ enum class Point {
   publish_started,       ///< the intent is recorded, no shard has its name
   shard_published,       ///< item: a shard that has its name
   output_written,        ///< the weights' folder is complete, the record of it is not
+  block_tried,           ///< item: a block that a rank's changed models went through
+  sensitivity_measured,  ///< item: a layer or part whose sensitivity is not yet written
   batch_evaluated,       ///< item: a batch of validation rows whose record is not yet written
 };
 

@@ -5,6 +5,8 @@
 #include <numeric>
 
 #include "pipeline/waves/packed_hessian.hpp"
+#include "pipeline/waves/sensitivity_units.hpp"
+#include "pipeline/waves/trial_weights.hpp"
 
 namespace shardquant::forecast {
 
@@ -34,6 +36,20 @@ std::int64_t output_bytes(const model::ModelLayout& layout, const config::RunCon
   return static_cast<std::int64_t>(std::ceil(bits / 8.0)) + beside + plain * kHalf;
 }
 
+// Weights that are tried, and states: of every changed model one, of the model one before each
+// block.
+std::int64_t trial_bytes(const model::ModelDescription& description,
+                         const model::ModelLayout& layout, const config::RunConfig& config) {
+  std::int64_t weights = 0;
+  for (std::int64_t l = 0; l < layout.block_layers(); ++l) {
+    weights += waves::trial_weight_bytes(layout.linear_layers[static_cast<std::size_t>(l)]);
+  }
+  const std::int64_t states =
+      std::ssize(waves::sensitivity_units(layout, config.sensitivity)) + std::ssize(layout.blocks);
+  return weights +
+         states * waves::sensitivity_tokens(config).count() * description.hidden_size * kFloat;
+}
+
 }  // namespace
 
 DiskPlan plan_disk(const model::ModelDescription& description, const model::ModelLayout& layout,
@@ -47,6 +63,7 @@ DiskPlan plan_disk(const model::ModelDescription& description, const model::Mode
   }
   plan.hidden_states = kGenerations * config.calibration.rows * config.calibration.length *
                        description.hidden_size * kFloat;
+  if (config.wants_sensitivities()) plan.trials = trial_bytes(description, layout, config);
   plan.output = output_bytes(layout, config);
   return plan;
 }

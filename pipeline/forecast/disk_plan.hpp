@@ -12,7 +12,8 @@ namespace shardquant::forecast {
 struct DiskPlan {
   std::int64_t hessians = 0;       ///< of all groups, where they are kept
   std::int64_t hidden_states = 0;  ///< two generations, and one in the making
-  std::int64_t output = 0;         ///< the folder of the quantized model
+  std::int64_t trials = 0;  ///< weights and states of the sensitivities, until those are known
+  std::int64_t output = 0;  ///< the folder of the quantized model
 };
 
 /// From shapes and the job alone, pure. Not counted: small files (measurements, records, logs).

@@ -1,14 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "pipeline/config/machine_profile.hpp"
 #include "pipeline/config/run_config.hpp"
 #include "pipeline/forecast/memory_plan.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/model_layout.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
@@ -20,8 +19,8 @@ struct JobPlanInput {
   const model::ModelLayout& layout;
   const config::RunConfig& config;
   const config::MachineProfile& profile;
-  std::span<const exl2::QuantOption> options;  ///< of the table that is measured
-  std::int64_t weight_bytes = 2;               ///< of one weight as the model folder stores it
+  const weights::WeightFormat& format;  ///< whose options are measured
+  std::int64_t weight_bytes = 2;        ///< of one weight as the model folder stores it
   bool keep_hessians = true;
 };
 
@@ -54,7 +53,8 @@ struct StagePlan {
 /// What a job of `ranks` ranks that begins anew will do.
 struct JobPlan {
   int ranks = 0;
-  std::vector<StagePlan> stages;  ///< calibrate, measure, quantize, write, evaluate
+  /// calibrate, measure, sensitivity where wanted, quantize, write, evaluate where wanted
+  std::vector<StagePlan> stages;
   std::vector<PlannedItem> measured, quantized;
   MemoryPlan memory;
   std::int64_t host_bytes = 0;    ///< of a rank

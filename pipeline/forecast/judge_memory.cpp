@@ -5,6 +5,7 @@
 #include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/report/memory.hpp"
+#include "pipeline/waves/sum_over_slices.hpp"
 
 namespace shardquant::forecast {
 
@@ -44,11 +45,8 @@ std::string either(const std::string& one, const std::string& other, const std::
 
 void judge_memory(const JobPlanInput& input, JobPlan& plan) {
   const config::MachineProfile& profile = input.profile;
-  const config::RunConfig::Calibration& rows = input.config.calibration;
   plan.memory =
-      plan_memory(input.description, input.layout, {rows.rows, rows.slice_rows, rows.length},
-                  plan.ranks, static_cast<int>(input.config.device.threads),
-                  input.config.measure.err_norm == "row_mean", input.config.most_evaluation_rows());
+      plan_memory(input.description, input.layout, input.format, input.config, plan.ranks);
   const bool has_device = profile.device_gib > 0.0;
   // `auto` loads them to look for a device.
   if (has_device || input.config.device.kind != "cpu") plan.memory.add_cuda_libraries();

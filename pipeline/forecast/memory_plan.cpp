@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "pipeline/evaluation/evaluation_cost.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/run_block.hpp"
 #include "pipeline/model/run_head.hpp"
 #include "pipeline/waves/calibrate.hpp"
 #include "pipeline/waves/measure_group.hpp"
 #include "pipeline/waves/packed_hessian.hpp"
 #include "pipeline/waves/plan_waves.hpp"
+#include "pipeline/waves/sensitivity_units.hpp"
+#include "pipeline/waves/sum_over_slices.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
 namespace shardquant::forecast {
@@ -32,10 +33,11 @@ std::int64_t hidden_bytes(const model::ModelDescription& description, const wave
 }
 
 // Hessians a rank sums or is given at a time: of the wave that gives one rank the most.
-std::int64_t sum_bytes(const model::ModelLayout& layout, int ranks) {
+std::int64_t sum_bytes(const model::ModelLayout& layout, const weights::WeightFormat& format,
+                       int ranks) {
   const std::vector<bool> all(layout.groups.size(), true);
   const auto units = [&](const model::HessianGroup& group) {
-    return waves::measure_units(layout, group, exl2::exl2_2023_options());
+    return waves::measure_units(layout, group, format);
   };
   std::int64_t most = 0;
   for (const waves::Wave& wave : waves::plan_waves(layout, {all, units, true}, ranks)) {
@@ -88,6 +90,19 @@ std::int64_t item_bytes(const model::ModelLayout& layout) {
   return most + 64 * kMiB;
 }
 
+std::int64_t sensitivity_peak(const model::ModelDescription& description,
+                              const model::ModelLayout& layout, const config::RunConfig& config,
+                              int ranks) {
+  if (!config.wants_sensitivities()) return 0;
+  std::vector<std::int64_t> units(static_cast<std::size_t>(ranks));
+  for (const int owner : waves::deal_sensitivity_units(layout, config, ranks)) {
+    ++units[static_cast<std::size_t>(owner)];
+  }
+  return fixed_bytes(static_cast<int>(config.device.threads)) +
+         waves::sensitivity_bytes(description, layout, waves::sensitivity_tokens(config),
+                                  *std::max_element(units.begin(), units.end()));
+}
+
 }  // namespace
 
 void MemoryPlan::add_cuda_libraries() {
@@ -109,11 +124,14 @@ std::int64_t MemoryPlan::device_bytes() const {
 }
 
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
-                       const waves::Slices& slices, int ranks, int threads, bool sketches,
-                       std::int64_t evaluation_rows) {
+                       const weights::WeightFormat& format, const config::RunConfig& config,
+                       int ranks) {
+  const waves::Slices slices{config.calibration.rows, config.calibration.slice_rows,
+                             config.calibration.length};
+  const auto threads = static_cast<int>(config.device.threads);
   const std::int64_t micro_tokens = waves::micro_batch_rows(slices) * slices.length;
   std::int64_t sketch_bytes = 0;
-  if (sketches) {
+  if (config.measure.norm() == config::ErrNorm::row_mean) {
     for (const model::HessianGroup& group : layout.groups) {
       sketch_bytes = std::max(sketch_bytes, group.inputs);
     }
@@ -126,12 +144,16 @@ MemoryPlan plan_memory(const model::ModelDescription& description, const model::
   plan.terms = {
       {"program and libraries", fixed_bytes(threads), false},
       {"hidden states of this rank's slices", hidden_bytes(description, slices, ranks), true},
-      {"Hessian sums of a wave", sum_bytes(layout, ranks), false},
+      {"Hessian sums of a wave", sum_bytes(layout, format, ranks), false},
       {"sketches", sketch_bytes, false},
       {"one block forward, or one layer quantized", std::max(forward, item_bytes(layout)), true}};
+  plan.terms.push_back({"more than that for the sensitivities",
+                        std::max<std::int64_t>(
+                            sensitivity_peak(description, layout, config, ranks) - plan.bytes(), 0),
+                        true});
   const std::int64_t evaluation =
-      fixed_bytes(threads) +
-      evaluation::evaluation_bytes(description, layout, evaluation_rows, slices.length);
+      fixed_bytes(threads) + evaluation::evaluation_bytes(
+                                 description, layout, config.most_evaluation_rows(), slices.length);
   plan.terms.push_back({"more than that for the evaluation",
                         std::max<std::int64_t>(evaluation - plan.bytes(), 0), true});
   return plan;

@@ -4,8 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/config/run_config.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/model_layout.hpp"
-#include "pipeline/waves/sum_over_slices.hpp"
 
 namespace shardquant::forecast {
 
@@ -27,10 +28,9 @@ struct MemoryPlan {
   std::int64_t device_bytes() const;
 };
 
-/// Bound for a run on the CPU back end. threads: of one rank. sketches: err_norm row_mean.
-/// evaluation_rows: of the slices' length, at most. Pure.
+/// Bound for a job on the CPU back end. Pure.
 MemoryPlan plan_memory(const model::ModelDescription& description, const model::ModelLayout& layout,
-                       const waves::Slices& slices, int ranks, int threads, bool sketches,
-                       std::int64_t evaluation_rows);
+                       const weights::WeightFormat& format, const config::RunConfig& config,
+                       int ranks);
 
 }  // namespace shardquant::forecast

@@ -7,6 +7,7 @@
 
 #include "pipeline/allocation/folder_size.hpp"
 #include "pipeline/formats/model_directory.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/model_layout.hpp"
 #include "pipeline/output/output_layout.hpp"
 #include "pipeline/records/measurement_file.hpp"
@@ -20,12 +21,13 @@ namespace shardquant::forecast {
 class OutputSize {
  public:
   /// Needs config.json and the files to be copied of the source folder, not its weights.
-  /// @throws Failure: no_input, bad_data as the readers; config for head_bits without recipe
-  OutputSize(const std::filesystem::path& source, int head_bits, std::int64_t shard_mib,
+  /// @throws Failure: no_input, bad_data as the readers; config for head bits that the format lacks
+  OutputSize(const std::filesystem::path& source, const weights::WeightFormat& format,
+             int head_bits, std::int64_t shard_mib,
              formats::LinkPolicy links = formats::LinkPolicy::contained);
 
   /// The size as a sum over layers, for the allocation; fixed_bytes is an upper bound.
-  /// @throws Failure(bad_data) where the measurement is one of another model
+  /// @throws Failure(bad_data) where the measurement is one of another model or format
   allocation::FolderSize by_layer(const records::Measurement& measurement) const;
 
   /// The size with the options of a plan of that measurement, exact but for the digits of a few
@@ -34,11 +36,13 @@ class OutputSize {
 
  private:
   void require_same_model(const records::Measurement& measurement) const;
-  std::int64_t config_bytes(double bpw) const;
+  output::OutputLayout layout_with(const std::vector<std::int64_t>& options) const;
+  std::int64_t config_bytes(double bpw, const output::LayerOptions& options) const;
   std::int64_t card_bytes() const;
   std::int64_t checksums_bytes(const output::OutputLayout& layout) const;
 
   std::string source_;
+  const weights::WeightFormat& format_;
   int head_bits_;
   std::int64_t shard_mib_;
   std::int64_t copied_bytes_ = 0;

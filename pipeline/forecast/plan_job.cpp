@@ -15,8 +15,10 @@
 #include "pipeline/waves/deal_groups.hpp"
 #include "pipeline/waves/packed_hessian.hpp"
 #include "pipeline/waves/plan_waves.hpp"
+#include "pipeline/waves/sensitivity_units.hpp"
 #include "pipeline/waves/share_hessians.hpp"
 #include "pipeline/waves/sum_over_slices.hpp"
+#include "pipeline/waves/trial_weights.hpp"
 
 namespace shardquant::forecast {
 
@@ -49,7 +51,9 @@ class JobPlanner {
   const model::HessianGroup& group(std::int64_t index) const {
     return in_.layout.groups[static_cast<std::size_t>(index)];
   }
-  bool head_is_quantized() const { return in_.config.allocate.head_bits < 16; }
+  bool head_is_quantized() const {
+    return weights::head_option(in_.format, in_.config.allocate.head_bits).has_value();
+  }
   double seconds(const waves::WorkAmount& work) const {
     return seconds_of(work, in_.profile, in_.config.device.threads);
   }
@@ -66,6 +70,7 @@ class JobPlanner {
                  const waves::GroupPart& part) const;
   void add_kept_hessians(StagePlan& stage, const std::vector<waves::GroupPart>& parts) const;
   void plan_measuring();
+  void plan_sensitivity();
   void plan_quantizing();
   void plan_writing();
   void plan_evaluating();
@@ -194,7 +199,7 @@ void JobPlanner::add_waves(StagePlan& stage, std::vector<PlannedItem>& items,
 
 void JobPlanner::plan_measuring() {
   const UnitsOf units = [&](const model::HessianGroup& each) {
-    return waves::measure_units(in_.layout, each, in_.options);
+    return waves::measure_units(in_.layout, each, in_.format);
   };
   // A run that begins anew also takes the perplexity of the calibration rows, at the head.
   const auto measured = waves(units, in_.keep_hessians && head_is_quantized(), true);
@@ -219,6 +224,45 @@ void JobPlanner::plan_measuring() {
   }
   plan_.stages.push_back(std::move(calibrate));
   plan_.stages.push_back(std::move(measure));
+}
+
+// Every rank carries the model as it is beside its own changed ones, and reads the model once per
+// pass; the weights that are tried are written when they are measured.
+void JobPlanner::plan_sensitivity() {
+  if (!in_.config.wants_sensitivities()) return;
+  const waves::SensitivityTokens tokens = waves::sensitivity_tokens(in_.config);
+  const auto units = waves::sensitivity_units(in_.layout, in_.config.sensitivity);
+  const std::vector<int> owners = waves::deal_sensitivity_units(in_.layout, in_.config, ranks_);
+  StagePlan stage;
+  stage.name = "sensitivity";
+  stage.busy_s = by_rank();
+  std::vector<std::int64_t> own(static_cast<std::size_t>(ranks_));
+  std::vector<double> tried = by_rank();
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    const auto rank = static_cast<std::size_t>(owners[u]);
+    ++own[rank];
+    stage.busy_s[rank] += seconds(waves::sensitivity_work(in_.layout, units[u], tokens));
+    for (const std::int64_t layer : units[u].layers) {
+      const std::int64_t bytes =
+          waves::trial_weight_bytes(in_.layout.linear_layers[static_cast<std::size_t>(layer)]);
+      tried[rank] += static_cast<double>(bytes);
+      stage.write_bytes += bytes;
+      stage.read_bytes += bytes;
+    }
+  }
+  const std::int64_t step = waves::units_of_pass(in_.description, tokens);
+  std::int64_t most_passes = 0;
+  for (std::size_t r = 0; r < own.size(); ++r) {
+    const std::int64_t passes = (own[r] + step - 1) / step;
+    most_passes = std::max(most_passes, passes);
+    stage.busy_s[r] +=
+        static_cast<double>(passes) * seconds(waves::sensitivity_base_work(in_.layout, tokens));
+    stage.read_bytes += passes * model_bytes();
+  }
+  stage.compute_s = largest(stage.busy_s);
+  stage.moving_s = read_seconds(static_cast<double>(most_passes * model_bytes()) + largest(tried)) +
+                   write_seconds(largest(tried));
+  plan_.stages.push_back(std::move(stage));
 }
 
 // Every rank with a part of a group reads its Hessian.
@@ -264,7 +308,7 @@ void JobPlanner::plan_quantizing() {
 
 void JobPlanner::plan_writing() {
   const DiskPlan disk = plan_disk(in_.description, in_.layout, in_.config, in_.keep_hessians);
-  plan_.work_folder_bytes = disk.hessians + disk.hidden_states;
+  plan_.work_folder_bytes = disk.hessians + disk.hidden_states + disk.trials;
   plan_.output_bytes = disk.output;
   const double embedding =
       16.0 * static_cast<double>(in_.description.vocab_size * in_.description.hidden_size);
@@ -329,6 +373,7 @@ void JobPlanner::add_remarks() {
 
 JobPlan JobPlanner::plan() {
   plan_measuring();
+  plan_sensitivity();
   plan_quantizing();
   plan_writing();
   plan_evaluating();

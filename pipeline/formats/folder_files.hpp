@@ -17,7 +17,7 @@ inline constexpr std::string_view kModelCardName = "README.md";
 /// generation settings, chat template, licence. Not weights in any format (*.safetensors *.bin
 /// *.pth *.pt *.ckpt
 /// *.gguf), not index files, not config.json and README.md, which are written anew; not hidden
-/// files (exl2-format.md section 10).
+/// files.
 bool is_companion_file(std::string_view name);
 
 /// Names of the companion files in a model folder, sorted; folders inside it are left out.

@@ -21,15 +21,15 @@ inline constexpr std::int64_t kMaxRank = 64;
 /// Longest tensor name accepted, bytes.
 inline constexpr std::int64_t kMaxTensorNameBytes = 1024;
 
-/// One safetensors file, its header checked by every rule of the reference library (reliability.md
-/// section 3): tensors tile the buffer without hole or overlap, sizes equal shapes, nothing before
-/// or after. A tensor without elements may share its place with the next one, as in the reference.
-/// Stricter than it: refused are names used twice at any level, unknown fields of a tensor, tensor
-/// names that are empty, too long, or hold '/', '\\', ".." or control characters, dimensions beyond
-/// 63 bits, types of less than a byte, white space before the header's '{', a null __metadata__,
-/// and more than kMaxTensorsPerFile tensors or kMaxRank dimensions. Reads with pread, never maps: a
-/// file that shrinks gives a Failure, not a signal. Const members may be called from several
-/// threads.
+/// One safetensors file, its header checked by every rule of the reference library
+/// (huggingface/safetensors): tensors tile the buffer without hole or overlap, sizes equal shapes,
+/// nothing before or after. A tensor without elements may share its place with the next one, as in
+/// the reference. Stricter than it: refused are names used twice at any level, unknown fields of a
+/// tensor, tensor names that are empty, too long, or hold '/', '\\', ".." or control characters,
+/// dimensions beyond 63 bits, types of less than a byte, white space before the header's '{', a
+/// null __metadata__, and more than kMaxTensorsPerFile tensors or kMaxRank dimensions. Reads with
+/// pread, never maps: a file that shrinks gives a Failure, not a signal. Const members may be
+/// called from several threads.
 class SafetensorsFile {
  public:
   /// Reads and checks the header. @throws Failure(bad_data) naming the file, the tensor and the

@@ -1,8 +1,8 @@
-#include <cstddef>
 #include <vector>
 
-#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
-#include "pipeline/model/stored_weight.hpp"
+#include "pipeline/model/layer_shape.hpp"
+#include "pipeline/model/source_types/plain_weight.hpp"
+#include "pipeline/model/source_types/quantized_weight.hpp"
 #include "pipeline/model/weight_source.hpp"
 
 namespace shardquant::model {
@@ -20,22 +20,17 @@ kernels::Matrix as_row(kernels::Backend& backend, const std::vector<float>& valu
 kernels::Matrix FolderWeights::weight(kernels::Backend& backend, std::int64_t layer) const {
   const LinearLayer& shape = layer_at(layer);
   const formats::SafetensorsFolder& folder = tensors_->folder();
-  if (tensors_->is_exl2(layer)) {
-    const exl2::Exl2Layer stored =
-        exl2::read_exl2_layer(folder, shape.key, shape.inputs, shape.outputs, shape.has_bias);
-    std::vector<std::uint16_t> halves(static_cast<std::size_t>(shape.parameters()));
-    exl2::decode_outputs(stored, 0, shape.outputs, halves);
-    return backend.load_weight({reinterpret_cast<const std::byte*>(halves.data()),
-                                kernels::ElementType::f16, shape.outputs, shape.inputs});
-  }
-  const StoredWeight stored = read_stored_weight(folder, tensors_->weight_name(layer));
+  const StoredWeight stored =
+      tensors_->is_quantized(layer)
+          ? read_quantized_weight(folder, *tensors_->stored_format(), shape_of(shape))
+          : read_plain_weight(folder, tensors_->weight_name(layer));
   return backend.load_weight(stored.tensor());
 }
 
 kernels::Matrix FolderWeights::bias(kernels::Backend& backend, std::int64_t layer) const {
   const LinearLayer& shape = layer_at(layer);
   if (!shape.has_bias) return {};
-  // EXL2 pads the bias as it pads the outputs.
+  // A format may pad the bias as it pads the outputs.
   std::vector<float> values(static_cast<std::size_t>(shape.outputs));
   read_floats(tensors_->folder(), shape.key + ".bias", 0, values);
   return as_row(backend, values);

@@ -5,6 +5,7 @@
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/json_text.hpp"
+#include "pipeline/formats/weights/weight_formats.hpp"
 #include "pipeline/model/families/families.hpp"
 
 namespace shardquant::model {
@@ -29,11 +30,12 @@ struct PassedInteger {
   std::int64_t high;
 };
 
-constexpr std::array<PassedInteger, 4> kPassedIntegers = {{
+constexpr std::array<PassedInteger, 5> kPassedIntegers = {{
     {"pretraining_tp", 1, 65536},
     {"bos_token_id", -1, kMaxTokenId},
     {"eos_token_id", -1, kMaxTokenId},
     {"pad_token_id", -1, kMaxTokenId},
+    {"max_window_layers", 0, kMaxLayers},
 }};
 
 const Family& read_family(const JsonNode& config) {
@@ -51,11 +53,11 @@ const Family& read_family(const JsonNode& config) {
               " is not supported; known are " + known);
 }
 
-Storage read_storage(const JsonNode& config) {
+const weights::WeightFormat* read_stored_format(const JsonNode& config) {
   const auto quantization = config.find("quantization_config");
-  if (!quantization) return Storage::plain;
+  if (!quantization) return nullptr;
   const JsonNode method = quantization->at("quant_method");
-  if (method.as_string() == "exl2") return Storage::exl2;
+  if (const auto* format = weights::find_weight_format(method.as_string())) return format;
   method.refuse("weights quantized with " + formats::json_quote(method.as_string()) +
                 " are not supported; start from an unquantized model");
 }
@@ -90,44 +92,6 @@ void read_sizes(const JsonNode& config, const Family& family, ModelDescription& 
   model.rms_norm_eps = config.number_or("rms_norm_eps", 1e-6, 0.0, 1.0);
 }
 
-void read_llama3_factors(const JsonNode& scaling, RopeSettings& rope) {
-  rope.factor = scaling.number("factor", 1.0, 1e6);
-  rope.low_freq_factor = scaling.number("low_freq_factor", 1e-6, 1e6);
-  rope.high_freq_factor = scaling.number("high_freq_factor", 1e-6, 1e6);
-  rope.original_max_position_embeddings =
-      scaling.integer("original_max_position_embeddings", 1, kMaxPositions);
-  if (!(rope.high_freq_factor > rope.low_freq_factor)) {
-    scaling.refuse("high_freq_factor must be larger than low_freq_factor");
-  }
-}
-
-// rope_theta and rope_scaling, or rope_parameters, into which newer transformers put both.
-RopeSettings read_rope(const JsonNode& config) {
-  constexpr double kLargestTheta = 1e15;
-  RopeSettings rope;
-  const auto parameters = config.find("rope_parameters");
-  const auto scaling = parameters ? parameters : config.find("rope_scaling");
-  rope.theta = config.number_or("rope_theta", rope.theta, 1.0, kLargestTheta);
-  if (parameters) rope.theta = parameters->number_or("rope_theta", rope.theta, 1.0, kLargestTheta);
-  if (!scaling) return rope;
-
-  const auto named = scaling->find("rope_type");
-  const auto kind = named ? named : scaling->find("type");
-  if (!kind) scaling->refuse("\"rope_type\" is missing");
-  if (kind->as_string() == "default") return rope;
-  if (kind->as_string() == "linear") {
-    rope.scaling = RopeScalingKind::linear;
-    rope.factor = scaling->number("factor", 1.0, 1e6);
-  } else if (kind->as_string() == "llama3") {
-    rope.scaling = RopeScalingKind::llama3;
-    read_llama3_factors(*scaling, rope);
-  } else {
-    kind->refuse("the RoPE scaling " + formats::json_quote(kind->as_string()) +
-                 " is not supported; known are default, linear and llama3");
-  }
-  return rope;
-}
-
 void check_passed_values(const JsonNode& config) {
   for (const PassedInteger& known : kPassedIntegers) {
     const auto value = config.find(known.name);
@@ -142,6 +106,11 @@ void check_passed_values(const JsonNode& config) {
 
 }  // namespace
 
+formats::Dtype ModelDescription::dtype() const {
+  if (torch_dtype == "float32") return formats::Dtype::f32;
+  return torch_dtype == "bfloat16" ? formats::Dtype::bf16 : formats::Dtype::f16;
+}
+
 ModelDescription parse_model_description(std::string_view config_text, const std::string& file) {
   const formats::JsonText text =
       formats::JsonText::parse(config_text, file, {.bytes = kMaxConfigBytes});
@@ -149,11 +118,10 @@ ModelDescription parse_model_description(std::string_view config_text, const std
   const Family& family = read_family(config);
   ModelDescription model;
   model.family = &family;
-  model.storage = read_storage(config);
+  model.stored_format = read_stored_format(config);
   read_sizes(config, family, model);
-  model.rope = read_rope(config);
   family.read(config, model);
-  model.tie_word_embeddings = config.boolean_or("tie_word_embeddings", false);
+  model.tie_word_embeddings = config.boolean_or("tie_word_embeddings", family.ties_embeddings);
   check_passed_values(config);
   model.torch_dtype = config.string_or("torch_dtype", config.string_or("dtype", ""));
   model.config_file = file;

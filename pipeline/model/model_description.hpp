@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pipeline/formats/model_directory.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/families/family.hpp"
 #include "pipeline/model/rope_settings.hpp"
 
@@ -16,13 +17,11 @@ namespace shardquant::model {
 inline constexpr std::int64_t kMaxLayers = 10'000;
 inline constexpr std::int64_t kMaxPositions = std::int64_t{1} << 30;
 
-/// Which weights a folder holds.
-enum class Storage { plain, exl2 };
-
 /// What config.json says, checked and bounded.
 struct ModelDescription {
   const Family* family = nullptr;  ///< a row of the table of families
-  Storage storage = Storage::plain;
+  /// What its folder's weights are quantized in; null: they are not.
+  const weights::WeightFormat* stored_format = nullptr;
 
   std::int64_t layers = 0;
   std::int64_t hidden_size = 0;
@@ -34,6 +33,12 @@ struct ModelDescription {
   std::int64_t max_position_embeddings = 0;
   double rms_norm_eps = 0.0;
   RopeSettings rope;
+  RopeSettings window_rope;  ///< of blocks with a window, where the family has two kinds
+  float norm_shift =
+      0.0f;  ///< added to the weights of norms: 1 where the family multiplies by 1 + w
+  float embedding_scale = 1.0f;  ///< of the hidden states that go into the first block
+  float query_scale = 0.0f;      ///< of the scores; 0: 1 / sqrt(head_dim)
+  float logit_cap = 0.0f;        ///< logits become cap tanh(logits / cap); 0: as they are
 
   bool qkv_bias = false;  ///< q_proj, k_proj, v_proj have a bias
   bool o_bias = false;
@@ -45,6 +50,9 @@ struct ModelDescription {
   std::string torch_dtype;  ///< as given; empty where absent
   std::string config_file;  ///< for messages
   std::string config_text;  ///< config.json as it was read
+
+  /// What the model is kept in by torch_dtype: f16, bf16 or f32; f16 where it does not say.
+  formats::Dtype dtype() const;
 };
 
 /// Reads and checks config.json. @throws Failure: no_input when it is missing; bad_data naming the

@@ -21,7 +21,8 @@ class LayoutBuilder final : private PartTensors {
     layout_.embedding =
         add_plain("model.embed_tokens.weight", {model_.vocab_size, model_.hidden_size}, -1);
     for (std::int64_t block = 0; block < model_.layers; ++block) add_block(block);
-    layout_.final_norm = add_plain("model.norm.weight", {model_.hidden_size}, model_.layers);
+    layout_.final_norm =
+        add_plain("model.norm.weight", {model_.hidden_size}, model_.layers, model_.norm_shift);
     LinearLayer head;
     head.key = "lm_head";
     head.inputs = model_.hidden_size;
@@ -42,11 +43,14 @@ class LayoutBuilder final : private PartTensors {
     part_ = 0;
     for (const Branch& branch : model_.family->branches(model_, block)) {
       LaidOutBranch laid_out;
-      laid_out.norm = vector(branch.norm, model_.hidden_size);
+      laid_out.norm = vector(branch.norm, model_.hidden_size, model_.norm_shift);
       for (const std::shared_ptr<Part>& part : branch.parts) {
         part->declare(*this);
         laid_out.parts.push_back(part);
         ++part_;
+      }
+      if (!branch.norm_behind.empty()) {
+        laid_out.norm_behind = vector(branch.norm_behind, model_.hidden_size, model_.norm_shift);
       }
       block_.branches.push_back(std::move(laid_out));
     }
@@ -75,8 +79,8 @@ class LayoutBuilder final : private PartTensors {
     return std::ssize(block_.linear_layers) - 1;
   }
 
-  std::int64_t vector(const std::string& name, std::int64_t size) override {
-    block_.vectors.push_back(add_plain(block_.name + '.' + name, {size}, block_index_));
+  std::int64_t vector(const std::string& name, std::int64_t size, float shift) override {
+    block_.vectors.push_back(add_plain(block_.name + '.' + name, {size}, block_index_, shift));
     return std::ssize(block_.vectors) - 1;
   }
 
@@ -90,10 +94,11 @@ class LayoutBuilder final : private PartTensors {
     return found - layout_.ropes.begin();
   }
 
-  std::int64_t add_plain(std::string name, std::vector<std::int64_t> shape, std::int64_t block) {
+  std::int64_t add_plain(std::string name, std::vector<std::int64_t> shape, std::int64_t block,
+                         float shift = 0.0f) {
     const std::int64_t index = std::ssize(layout_.plain_tensors);
     layout_.modules.push_back({ModuleRef::Kind::plain, index});
-    layout_.plain_tensors.push_back({std::move(name), std::move(shape), block});
+    layout_.plain_tensors.push_back({std::move(name), std::move(shape), block, shift});
     return index;
   }
 
@@ -184,24 +189,9 @@ std::int64_t ModelLayout::most_groups_of_block() const {
 }
 
 ModelLayout lay_out_model(const ModelDescription& description) {
-  return LayoutBuilder(description).build();
-}
-
-void require_quantizable(const ModelDescription& description, const ModelLayout& layout) {
-  constexpr std::int64_t kMaxInputs = 65536;
-  if (description.storage != Storage::plain) {
-    fail(ExitCode::bad_data, "{}: the model is quantized already; start from an unquantized one",
-         description.config_file);
-  }
-  for (const LinearLayer& layer : layout.linear_layers) {
-    if (layer.inputs % 32 != 0 || layer.inputs > kMaxInputs) {
-      fail(ExitCode::bad_data,
-           "{}: {} has {} inputs; EXL2 stores only multiples of 32 up to {}, so this model cannot "
-           "be "
-           "quantized",
-           description.config_file, layer.key, layer.inputs, kMaxInputs);
-    }
-  }
+  ModelLayout layout = LayoutBuilder(description).build();
+  for (LinearLayer& layer : layout.linear_layers) layer.dtype = description.dtype();
+  return layout;
 }
 
 }  // namespace shardquant::model

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/formats/tensor_info.hpp"
 #include "pipeline/model/model_description.hpp"
 #include "pipeline/model/parts/part.hpp"
 
@@ -21,6 +22,7 @@ struct LinearLayer {
   std::int64_t group = 0;       ///< index of its Hessian group
   bool is_head = false;         ///< gives the logits
   bool follows_biased = false;  ///< see PartLinear
+  formats::Dtype dtype = formats::Dtype::f16;  ///< what the model is kept in
 
   std::int64_t parameters() const { return inputs * outputs; }
 };
@@ -39,6 +41,7 @@ struct PlainTensor {
   std::string name;
   std::vector<std::int64_t> shape;
   std::int64_t block = 0;  ///< -1 for the embedding, `layers` for what follows the last block
+  float shift = 0.0f;      ///< added when it is loaded
 };
 
 /// A member of the module order: an index into linear_layers or plain_tensors.
@@ -57,7 +60,8 @@ struct RopeSpec {
 
 /// Parts side by side on one norm, as a block has them.
 struct LaidOutBranch {
-  std::int64_t norm = 0;  ///< which of the block's vectors
+  std::int64_t norm = 0;          ///< which of the block's vectors
+  std::int64_t norm_behind = -1;  ///< likewise; -1: none
   std::vector<std::shared_ptr<const Part>> parts;
 };
 
@@ -100,9 +104,5 @@ struct ModelLayout {
 
 /// Names and shapes of all parts. Pure. @pre description.family is set
 ModelLayout lay_out_model(const ModelDescription& description);
-
-/// Refuses, by name of layer, what EXL2 cannot store: inputs no multiple of 32 or beyond 65536; and
-/// a folder that is quantized already. @throws Failure(bad_data)
-void require_quantizable(const ModelDescription& description, const ModelLayout& layout);
 
 }  // namespace shardquant::model

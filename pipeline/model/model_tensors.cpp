@@ -1,14 +1,12 @@
 #include "pipeline/model/model_tensors.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/api/half_types.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/float_elements.hpp"
 #include "pipeline/formats/json_text.hpp"
-#include "pipeline/formats/weights/exl2/exl2_reader.hpp"
 
 namespace shardquant::model {
 
@@ -21,8 +19,6 @@ using formats::TensorInfo;
 constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
 constexpr std::string_view kHead = "lm_head.weight";
 constexpr std::string_view kRotaryBuffer = ".rotary_emb.inv_freq";
-constexpr std::array<std::string_view, 7> kExl2Suffixes = {
-    ".q_weight", ".q_scale", ".q_scale_max", ".q_groups", ".q_invperm", ".q_perm", ".bias"};
 
 bool is_floating(Dtype dtype) {
   return dtype == Dtype::f32 || dtype == Dtype::f16 || dtype == Dtype::bf16;
@@ -88,20 +84,8 @@ std::string embedding_name(const ModelDescription& model, const SafetensorsFolde
 // (head_bits 16), which the reader takes first.
 std::string head_name(const ModelDescription& model, const SafetensorsFolder& folder,
                       const std::string& embedding) {
-  const bool own = model.storage == Storage::exl2 && folder.find(kHead) != nullptr;
+  const bool own = model.stored_format != nullptr && folder.find(kHead) != nullptr;
   return model.tie_word_embeddings && !own ? embedding : std::string(kHead);
-}
-
-float element(const std::byte* bytes, Dtype dtype, std::int64_t index) {
-  if (dtype == Dtype::f32) {
-    float value = 0.0f;
-    std::memcpy(&value, bytes + 4 * index, sizeof value);
-    return value;
-  }
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, bytes + 2 * index, sizeof bits);
-  return dtype == Dtype::f16 ? kernels::to_float(kernels::Half{bits})
-                             : kernels::to_float(kernels::BFloat16{bits});
 }
 
 // "[ROW, COLUMN]" in a matrix, "[INDEX]" otherwise.
@@ -130,7 +114,7 @@ void read_elements(const SafetensorsFolder& folder, const std::string& name, std
     const std::int64_t size = std::min(kBlock, count - begin);
     folder.read(name, (offset + begin) * width, std::span(block).first(size * width));
     for (std::int64_t i = 0; i < size; ++i) {
-      const float value = element(block.data(), tensor.dtype, i);
+      const float value = float_element(block.data(), tensor.dtype, i);
       if (!std::isfinite(value) && bad++ == 0) first_bad = offset + begin + i;
       store(begin + i, value);
     }
@@ -146,7 +130,7 @@ void read_elements(const SafetensorsFolder& folder, const std::string& name, std
 
 ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayout& layout,
                            const formats::SafetensorsFolder& folder)
-    : folder_(&folder) {
+    : folder_(&folder), stored_format_(description.stored_format) {
   const std::string embedding = embedding_name(description, folder);
   TensorCheck check(folder);
   for (const PlainTensor& tensor : layout.plain_tensors) {
@@ -154,11 +138,9 @@ ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayou
     check.expect(plain_.back(), tensor.shape);
   }
   for (const LinearLayer& layer : layout.linear_layers) {
-    if (description.storage == Storage::exl2 && exl2::is_exl2_layer(folder, layer.key)) {
+    if (stored_format_ != nullptr && stored_format_->holds(folder, layer.key)) {
       weights_.emplace_back();
-      for (const std::string_view suffix : kExl2Suffixes) {
-        check.allow(layer.key + std::string(suffix));
-      }
+      for (const std::string& name : stored_format_->tensor_names(layer.key)) check.allow(name);
       continue;
     }
     weights_.push_back(layer.is_head ? head_name(description, folder, embedding)
@@ -180,7 +162,7 @@ void ModelTensors::refuse_partly_quantized(const ModelLayout& layout) const {
     const LinearLayer& layer = layout.linear_layers[static_cast<std::size_t>(i)];
     const LinearLayer& begun = layout.linear_layers[static_cast<std::size_t>(first)];
     if (layer.block != begun.block || layer.part != begun.part) first = i;
-    if (is_exl2(i) == is_exl2(first)) continue;
+    if (is_quantized(i) == is_quantized(first)) continue;
     fail(ExitCode::bad_data,
          "{}: of {} and {} only one is quantized; the reader wants both or none",
          folder_->path().string(), layout.linear_layers[first].key, layout.linear_layers[i].key);
@@ -208,6 +190,35 @@ void read_halves(const formats::SafetensorsFolder& folder, const std::string& na
          "first at {}",
          folder.file_of(name).name(), formats::json_quote(name), bad,
          place_text(folder.at(name), offset + first_bad));
+  }
+}
+
+void read_as(const SafetensorsFolder& folder, const std::string& name, Dtype dtype,
+             std::int64_t offset, std::span<std::byte> out) {
+  const std::size_t count = out.size() / static_cast<std::size_t>(formats::dtype_bytes(dtype));
+  switch (dtype) {
+    case Dtype::f16: {
+      std::vector<std::uint16_t> halves(count);
+      read_halves(folder, name, offset, halves);
+      std::memcpy(out.data(), halves.data(), out.size());
+      return;
+    }
+    case Dtype::bf16:
+      read_elements(folder, name, offset, static_cast<std::int64_t>(count),
+                    [&](std::int64_t i, float value) {
+                      const std::uint16_t bits = kernels::to_bfloat(value).bits;
+                      std::memcpy(out.data() + 2 * i, &bits, sizeof bits);
+                    });
+      return;
+    case Dtype::f32:
+      read_elements(folder, name, offset, static_cast<std::int64_t>(count),
+                    [&](std::int64_t i, float value) {
+                      std::memcpy(out.data() + 4 * i, &value, sizeof value);
+                    });
+      return;
+    default:
+      fail(ExitCode::internal, "{}: weights are stored as F16, BF16 or F32, not {}", name,
+           formats::dtype_name(dtype));
   }
 }
 

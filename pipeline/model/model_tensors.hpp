@@ -15,8 +15,8 @@ namespace shardquant::model {
 /// const members may be called from several threads.
 class ModelTensors {
  public:
-  /// Checks that every expected tensor is there with the expected shape, as F32, F16 or BF16 (or as
-  /// EXL2 where the config says so), and that there is no other one. Old rotary buffers
+  /// Checks that every expected tensor is there with the expected shape, as F32, F16 or BF16 (or in
+  /// the weight format that the config names), and that there is no other one. Old rotary buffers
   /// (*.rotary_emb.inv_freq) are ignored.
   /// With tied embeddings one matrix is stored, as model.embed_tokens.weight or as lm_head.weight;
   /// it serves as both. @throws Failure(bad_data) naming what is missing, odd or unexpected
@@ -25,10 +25,13 @@ class ModelTensors {
 
   const formats::SafetensorsFolder& folder() const { return *folder_; }
 
-  /// True where a linear layer (index into ModelLayout::linear_layers) is stored as EXL2.
-  bool is_exl2(std::int64_t layer) const { return weights_[layer].empty(); }
-  /// Name of the tensor [N, K] that holds a linear layer's weight; empty where it is stored as
-  /// EXL2.
+  /// What its weights are quantized in; null: they are not.
+  const weights::WeightFormat* stored_format() const { return stored_format_; }
+
+  /// True where a linear layer (index into ModelLayout::linear_layers) is stored in that format.
+  bool is_quantized(std::int64_t layer) const { return weights_[layer].empty(); }
+  /// Name of the tensor [N, K] that holds a linear layer's weight; empty where it is
+  /// quantized.
   const std::string& weight_name(std::int64_t layer) const { return weights_[layer]; }
   /// Name of the tensor that holds a plain tensor (index into ModelLayout::plain_tensors).
   const std::string& plain_name(std::int64_t tensor) const { return plain_[tensor]; }
@@ -37,6 +40,7 @@ class ModelTensors {
   void refuse_partly_quantized(const ModelLayout& layout) const;
 
   const formats::SafetensorsFolder* folder_;
+  const weights::WeightFormat* stored_format_;
   std::vector<std::string> weights_;
   std::vector<std::string> plain_;
 };
@@ -50,5 +54,10 @@ void read_floats(const formats::SafetensorsFolder& folder, const std::string& na
 /// value where a value is beyond 65504
 void read_halves(const formats::SafetensorsFolder& folder, const std::string& name,
                  std::int64_t offset, std::span<std::uint16_t> out);
+
+/// The same in the type in which it is to be stored: F16 (as read_halves), BF16 (to nearest even)
+/// or F32, out.size() / dtype_bytes elements.
+void read_as(const formats::SafetensorsFolder& folder, const std::string& name,
+             formats::Dtype dtype, std::int64_t offset, std::span<std::byte> out);
 
 }  // namespace shardquant::model

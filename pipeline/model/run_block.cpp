@@ -31,6 +31,7 @@ class BlockRun final : private PartRun {
     backend_.rms_norm(hidden_, vector(branch.norm), epsilon, normed);
     for (const auto& part : branch.parts) {
       part->run(*this, normed, out);
+      if (branch.norm_behind >= 0) backend_.rms_norm(out, vector(branch.norm_behind), epsilon, out);
       backend_.add(hidden_, out);
     }
   }
@@ -77,7 +78,7 @@ BlockWeights load_block_weights(kernels::Backend& backend, const WeightSource& s
   out.block = block;
   for (const std::int64_t index : out.parts().vectors) {
     out.vectors.push_back(
-        source.norm(backend, layout.plain_tensors[static_cast<std::size_t>(index)].name));
+        source.norm(backend, layout.plain_tensors[static_cast<std::size_t>(index)]));
   }
   for (const std::int64_t index : out.parts().linear_layers) {
     out.weights.push_back(source.weight(backend, index));

@@ -17,8 +17,9 @@ constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
 
 }  // namespace
 
-void embed_tokens(kernels::Backend& backend, const WeightSource& source,
+void embed_tokens(kernels::Backend& backend, const ModelView& model,
                   std::span<const std::int32_t> tokens, kernels::MatrixView hidden) {
+  const float scale = model.description.embedding_scale;
   const std::int64_t cols = hidden.cols;
   std::vector<float> rows(static_cast<std::size_t>(std::min(kEmbedChunk, hidden.rows) * cols));
   std::vector<std::int64_t> order;
@@ -36,7 +37,8 @@ void embed_tokens(kernels::Backend& backend, const WeightSource& source,
       if (last >= 0 && chunk[last] == chunk[t]) {
         std::copy_n(rows.data() + last * cols, cols, row);
       } else {
-        source.embedding_row(chunk[t], {row, static_cast<std::size_t>(cols)});
+        model.source.embedding_row(chunk[t], {row, static_cast<std::size_t>(cols)});
+        if (scale != 1.0f) std::for_each_n(row, cols, [scale](float& value) { value *= scale; });
       }
       last = t;
     }
@@ -47,9 +49,8 @@ void embed_tokens(kernels::Backend& backend, const WeightSource& source,
 
 HeadWeights load_head_weights(kernels::Backend& backend, const WeightSource& source,
                               const ModelLayout& layout) {
-  return {
-      source.norm(backend, layout.plain_tensors[static_cast<std::size_t>(layout.final_norm)].name),
-      source.weight(backend, layout.head_layer)};
+  return {source.norm(backend, layout.plain_tensors[static_cast<std::size_t>(layout.final_norm)]),
+          source.weight(backend, layout.head_layer)};
 }
 
 std::int64_t head_chunk_tokens(const ModelDescription& description) {
@@ -59,6 +60,13 @@ std::int64_t head_chunk_tokens(const ModelDescription& description) {
 std::int64_t run_head_workspace_bytes(const ModelDescription& description) {
   return head_chunk_tokens(description) * (description.hidden_size + description.vocab_size) *
          kFloatBytes;
+}
+
+void head_logits(kernels::Backend& backend, const HeadWeights& weights,
+                 const ModelDescription& description, kernels::ConstMatrixView x,
+                 kernels::MatrixView logits) {
+  backend.linear(x, weights.weight, {}, logits);
+  if (description.logit_cap > 0.0f) backend.soft_cap(logits, description.logit_cap);
 }
 
 void run_head(kernels::Backend& backend, const HeadWeights& weights,
@@ -78,7 +86,7 @@ void run_head(kernels::Backend& backend, const HeadWeights& weights,
     if (on_head_input) on_head_input(x);
     if (!with_losses) continue;
     const kernels::MatrixView y = logits.view().row_range(0, count);
-    backend.linear(x, weights.weight, {}, y);
+    head_logits(backend, weights, description, x, y);
     const auto at = static_cast<std::size_t>(begin);
     const auto size = static_cast<std::size_t>(count);
     backend.negative_log_likelihood(y, targets.subspan(at, size), losses.subspan(at, size));

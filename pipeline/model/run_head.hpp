@@ -6,14 +6,15 @@
 
 #include "kernels/api/backend.hpp"
 #include "pipeline/model/model_layout.hpp"
-#include "pipeline/model/weight_source.hpp"
+#include "pipeline/model/model_view.hpp"
 
 namespace shardquant::model {
 
-/// Fills `hidden` [T, hidden_size] with the embedding rows of T tokens. Only those rows are read.
+/// Fills `hidden` [T, hidden_size] with the embedding rows of T tokens, scaled as the family has
+/// it. Only those rows are read.
 /// @pre tokens in [0, vocab_size)
 /// @throws Failure as WeightSource
-void embed_tokens(kernels::Backend& backend, const WeightSource& source,
+void embed_tokens(kernels::Backend& backend, const ModelView& model,
                   std::span<const std::int32_t> tokens, kernels::MatrixView hidden);
 
 /// Final norm and head in the back end's memory.
@@ -25,6 +26,11 @@ struct HeadWeights {
 /// @throws Failure as WeightSource
 HeadWeights load_head_weights(kernels::Backend& backend, const WeightSource& source,
                               const ModelLayout& layout);
+
+/// Logits of normalized hidden states. x: [T, hidden_size]; logits: [T, vocab_size]
+void head_logits(kernels::Backend& backend, const HeadWeights& weights,
+                 const ModelDescription& description, kernels::ConstMatrixView x,
+                 kernels::MatrixView logits);
 
 /// Tokens whose logits are held at a time; depends on the vocabulary alone.
 std::int64_t head_chunk_tokens(const ModelDescription& description);

@@ -22,13 +22,15 @@ class WeightSource {
   virtual kernels::Matrix bias(kernels::Backend& backend, std::int64_t layer) const = 0;
   /// A norm's weight by the name of its tensor, [1, C].
   virtual kernels::Matrix norm(kernels::Backend& backend, const std::string& name) const = 0;
+  /// The same as the layout has it, with what is added when it is loaded.
+  kernels::Matrix norm(kernels::Backend& backend, const PlainTensor& tensor) const;
   /// Row `token` of the embedding, [hidden_size] fp32 host. @pre token in [0, vocab_size)
   virtual void embedding_row(std::int32_t token, std::span<float> out) const = 0;
 };
 
-/// A model folder, plain or EXL2, layer by layer. Refers to layout and tensors, which must outlive
-/// it. While it loads a weight it holds the stored bytes of that one (EXL2: its tensors and the
-/// decoded fp16 weight) beside the result. All calls throw Failure: bad_data naming the tensor,
+/// A model folder, plain or quantized, layer by layer. Refers to layout and tensors, which must
+/// outlive it. While it loads a weight it holds the stored bytes of that one, or, of a quantized
+/// one, the decoded weight, beside the result. All calls throw Failure: bad_data naming the tensor,
 /// also where it holds NaN or infinity; io_error.
 class FolderWeights final : public WeightSource {
  public:

@@ -9,7 +9,6 @@
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/folder_files.hpp"
-#include "pipeline/formats/weights/exl2/exl2_layer.hpp"
 #include "pipeline/output/write_model.hpp"
 
 namespace shardquant::output {
@@ -27,16 +26,11 @@ std::string layer_kind(const std::string& key) {
   return "quantized layer " + key;
 }
 
-std::int64_t tensors_of(const waves::Job& job, const AllocatedModel& allocated,
-                        std::int64_t layer) {
-  const model::LinearLayer& info = job.model.layer(layer);
-  return std::ssize(exl2::exl2_tensor_specs(
-      info.key, info.inputs, info.outputs, allocated.output.groups[static_cast<std::size_t>(layer)],
-      info.has_bias));
-}
-
-std::vector<std::int64_t> hashes_in_shards(const OutputFiles& files, std::int64_t first,
-                                           std::int64_t count) {
+// Of the layer's tensors.
+std::vector<std::int64_t> hashes_in_shards(const OutputFiles& files, const OutputLayout& output,
+                                           std::int64_t layer) {
+  const std::int64_t first = output.first_of_linear[static_cast<std::size_t>(layer)];
+  const std::int64_t count = output.tensors_of_linear[static_cast<std::size_t>(layer)];
   std::vector<std::int64_t> hashes;
   for (std::int64_t i = first; i < first + count; ++i) {
     checkpoint::Xxh3 hash(checkpoint::Xxh3::Width::bits_64);
@@ -48,14 +42,13 @@ std::vector<std::int64_t> hashes_in_shards(const OutputFiles& files, std::int64_
 
 bool is_finished(const waves::Job& job, const AllocatedModel& allocated, std::int64_t layer,
                  const OutputFiles& files, const std::string& fingerprint) {
-  if (!allocated.quantized[static_cast<std::size_t>(layer)]) return false;
+  if (!allocated.output.is_quantized(layer)) return false;
   const std::string& key = job.model.layer(layer).key;
   const auto path = job.work.quantized(key);
   if (!checkpoint::state_file_is_usable(path, layer_kind(key), fingerprint)) return false;
   checkpoint::StateFileReader record(path, layer_kind(key), fingerprint);
-  const std::int64_t first = allocated.output.first_of_linear[static_cast<std::size_t>(layer)];
   return record.read<std::int64_t>("tensor_hashes") ==
-         hashes_in_shards(files, first, tensors_of(job, allocated, layer));
+         hashes_in_shards(files, allocated.output, layer);
 }
 
 std::vector<std::string> shard_names(const AllocatedModel& allocated) {
@@ -74,14 +67,13 @@ std::string output_fingerprint(const waves::Job& job, const AllocatedModel& allo
 }
 
 void save_layer(const waves::Job& job, const AllocatedModel& allocated, std::int64_t layer,
-                const QuantizedLayer& quantized, const OutputFiles& files, std::int64_t first,
-                std::int64_t count) {
+                const QuantizedLayer& quantized, const OutputFiles& files) {
   const std::string& key = job.model.layer(layer).key;
   checkpoint::StateFileWriter record(job.work.quantized(key), layer_kind(key),
                                      output_fingerprint(job, allocated));
   record.add_number("err", quantized.err);
   record.add_integer("flushed_groups", quantized.flushed_groups);
-  record.write<std::int64_t>("tensor_hashes", hashes_in_shards(files, first, count));
+  record.write<std::int64_t>("tensor_hashes", hashes_in_shards(files, allocated.output, layer));
   record.commit();
 }
 

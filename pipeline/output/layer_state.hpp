@@ -18,10 +18,9 @@ namespace shardquant::output {
 std::string output_fingerprint(const waves::Job& job, const AllocatedModel& allocated);
 
 /// Records that a layer's tensors are in the partial shards, with their hashes, read back from
-/// there. first, count: its tensors in layout order. @throws Failure(io_error)
+/// there. @throws Failure(io_error)
 void save_layer(const waves::Job& job, const AllocatedModel& allocated, std::int64_t layer,
-                const QuantizedLayer& quantized, const OutputFiles& files, std::int64_t first,
-                std::int64_t count);
+                const QuantizedLayer& quantized, const OutputFiles& files);
 
 /// By linear layer: whether a record of this run, plan and output folder is there and the shard's
 /// bytes agree with it. Every rank checks its share, all get the whole answer. Collective.

@@ -1,75 +1,80 @@
 #include "pipeline/output/quantize_layer.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/layer_weights.hpp"
+#include "pipeline/waves/relative_error.hpp"
 
 namespace shardquant::output {
 
 namespace {
 
-// Stored rows that are decoded at a time for the comparison.
-constexpr std::int64_t kCheckRows = 512;
+// Outputs that are decoded at a time for the comparison.
+constexpr std::int64_t kCheckOutputs = 64;
 
-void require_same_values(const exl2::Exl2Layer& layer, const kernels::QuantizedMatrix& matrix) {
-  const std::int64_t padded = layer.padded_outputs();
-  std::vector<std::uint16_t> decoded(static_cast<std::size_t>(kCheckRows * padded));
-  for (std::int64_t first = 0; first < layer.inputs; first += kCheckRows) {
-    const std::int64_t count = std::min(kCheckRows, layer.inputs - first);
-    exl2::decode_stored_rows(layer, first, count,
-                             std::span(decoded).first(static_cast<std::size_t>(count * padded)));
-    for (std::int64_t r = 0; r < count; ++r) {
-      const auto* want = matrix.values.data() + (first + r) * layer.outputs;
-      const auto* got = decoded.data() + r * padded;
-      for (std::int64_t n = 0; n < layer.outputs; ++n) {
-        // Zero has two representations that multiply alike; everything else must agree bit for bit.
-        const bool both_zero = (want[n] & 0x7fff) == 0 && (got[n] & 0x7fff) == 0;
-        if (want[n] == got[n] || both_zero) continue;
+// Zero has two representations that multiply alike; everything else must agree bit for bit.
+bool same_value(std::uint16_t a, std::uint16_t b) {
+  return a == b || ((a | b) & 0x7fff) == 0;
+}
+
+void require_same_values(const weights::LayerShape& layer, const weights::StoredLayer& stored,
+                         const weights::QuantizedWeight& weight) {
+  const std::vector<std::uint16_t>& values = weight.matrix.values;
+  std::vector<std::uint16_t> decoded(static_cast<std::size_t>(kCheckOutputs * layer.inputs));
+  for (std::int64_t first = 0; first < layer.outputs; first += kCheckOutputs) {
+    const std::int64_t count = std::min(kCheckOutputs, layer.outputs - first);
+    stored.decode_outputs(first, count, std::as_writable_bytes(std::span(decoded)));
+    for (std::int64_t k = 0; k < layer.inputs; ++k) {
+      const std::uint16_t* want = values.data() + k * layer.outputs + first;
+      const std::uint16_t* got = decoded.data() + weight.perm[static_cast<std::size_t>(k)];
+      for (std::int64_t n = 0; n < count; ++n) {
+        if (same_value(want[n], got[n * layer.inputs])) continue;
         fail(ExitCode::internal,
-             "{}: packed weight at stored row {}, column {} decodes to {:#06x}, measured was "
-             "{:#06x}",
-             layer.key, first + r, n, got[n], want[n]);
+             "{}: packed weight of output {}, input {} decodes to {:#06x}, measured was {:#06x}",
+             layer.key, first + n, weight.perm[static_cast<std::size_t>(k)], got[n * layer.inputs],
+             want[n]);
       }
     }
   }
 }
 
-std::vector<std::uint16_t> read_bias(const model::SourceModel& model,
-                                     const model::LinearLayer& layer) {
+std::vector<std::byte> read_bias(const model::SourceModel& model, const weights::LayerShape& layer,
+                                 formats::Dtype dtype) {
   if (!layer.has_bias) return {};
-  std::vector<std::uint16_t> bias(static_cast<std::size_t>(layer.outputs));
-  model::read_halves(model.folder, layer.key + ".bias", 0, bias);
+  std::vector<std::byte> bias(
+      static_cast<std::size_t>(layer.outputs * formats::dtype_bytes(dtype)));
+  model::read_as(model.folder, layer.key + ".bias", dtype, 0, bias);
   return bias;
 }
 
 }  // namespace
 
 QuantizedLayer quantize_layer(kernels::Backend& backend, const model::SourceModel& model,
-                              std::int64_t layer, const OutputLayout& output,
-                              const kernels::HessianFactor& factor,
+                              const QuantizeOrder& order, const kernels::HessianFactor& factor,
                               const kernels::QuantizerSettings& settings) {
-  const model::LinearLayer& info = model.layer(layer);
-  const kernels::NamedRange range(backend, "quantize " + info.key);
-  const kernels::Matrix weight =
-      backend.permuted_transpose(model::read_weight(model, layer).tensor(), factor.perm);
+  const weights::LayerShape layer = model::shape_of(model.layer(order.layer));
+  const kernels::NamedRange range(backend, "quantize " + layer.key);
+  const formats::Dtype dtype = order.format.plain_dtype(layer.dtype);
+  const kernels::Matrix weight = backend.permuted_transpose(
+      model::read_weight(model, order.layer, dtype).tensor(), factor.perm);
   const auto norms = backend.weight_norms(weight, factor, {}, 1);
-  const auto& groups = output.groups[static_cast<std::size_t>(layer)];
-  const kernels::QuantizedMatrix matrix = backend.quantize(weight, factor, groups, settings);
+  const auto recipe = order.format.recipe(order.option, layer);
+  if (!recipe) fail(ExitCode::internal, "{}: has no option {}", layer.key, order.option);
+  const kernels::QuantizedMatrix matrix = backend.quantize(weight, factor, *recipe, settings);
 
+  const std::vector<std::byte> bias = read_bias(model, layer, dtype);
+  const weights::QuantizedWeight quantized{matrix, factor.perm, bias};
   QuantizedLayer result;
-  result.tensors = exl2::pack_exl2_layer(info.key, info.inputs, info.outputs, groups, matrix.codes,
-                                         matrix.scale_codes, matrix.scale_max, factor.perm,
-                                         read_bias(model, info));
+  result.stored = order.format.pack(order.option, layer, quantized);
   if (settings.scale_rounding == kernels::ScaleRounding::reader) {
-    require_same_values(result.tensors, matrix);
+    require_same_values(layer, *result.stored, quantized);
   }
-  const double loss = std::max(matrix.error.loss(factor.damp), 0.0);
-  const double norm = norms.output(factor.damp);
-  result.err = norm > 0.0 ? std::sqrt(loss / norm) : 0.0;
+  result.err = waves::pooled_error(matrix.error, norms, factor.damp);
   result.flushed_groups = matrix.error.flushed_groups;
   return result;
 }

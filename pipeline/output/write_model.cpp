@@ -7,14 +7,13 @@
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/formats/safetensors_folder.hpp"
 #include "pipeline/formats/shard_file.hpp"
-#include "pipeline/formats/weights/exl2/rewrite_config.hpp"
 #include "pipeline/output/output_checksums.hpp"
 
 namespace shardquant::output {
 
 namespace {
 
-// A tensor that is copied as F16: where it comes from and which output tensor it becomes.
+// A tensor that is copied: where it comes from and which output tensor it becomes.
 struct Copy {
   std::string source;
   std::int64_t output = 0;
@@ -26,23 +25,27 @@ std::vector<Copy> tensors_to_copy(const model::SourceModel& model, const OutputL
     copies.push_back(
         {model.tensors.plain_name(static_cast<std::int64_t>(i)), layout.first_of_plain[i]});
   }
-  const std::int64_t head = model.layout.head_layer;
-  if (layout.groups[static_cast<std::size_t>(head)].empty()) {
-    copies.push_back(
-        {model.tensors.weight_name(head), layout.first_of_linear[static_cast<std::size_t>(head)]});
+  for (std::int64_t layer = 0; layer < std::ssize(layout.options); ++layer) {
+    if (layout.is_quantized(layer)) continue;
+    const std::int64_t first = layout.first_of_linear[static_cast<std::size_t>(layer)];
+    copies.push_back({model.tensors.weight_name(layer), first});
+    if (model.layer(layer).has_bias)
+      copies.push_back({model.layer(layer).key + ".bias", first + 1});
   }
   return copies;
 }
 
 // Streams one tensor in pieces, so that an embedding of any size needs little memory.
-void copy_as_half(const model::SourceModel& model, const Copy& copy, std::int64_t elements,
-                  const OutputFiles& files) {
+void copy_tensor(const model::SourceModel& model, const Copy& copy,
+                 const formats::TensorSpec& target, const OutputFiles& files) {
   constexpr std::int64_t kPiece = std::int64_t{4} << 20;
-  std::vector<std::uint16_t> piece;
+  const std::int64_t width = formats::dtype_bytes(target.dtype);
+  const std::int64_t elements = target.bytes() / width;
+  std::vector<std::byte> piece;
   for (std::int64_t first = 0; first < elements; first += kPiece) {
-    piece.resize(static_cast<std::size_t>(std::min(kPiece, elements - first)));
-    model::read_halves(model.folder, copy.source, first, piece);
-    files.write(copy.output, first * 2, std::as_bytes(std::span(piece)));
+    piece.resize(static_cast<std::size_t>(std::min(kPiece, elements - first) * width));
+    model::read_as(model.folder, copy.source, target.dtype, first, piece);
+    files.write(copy.output, first * width, piece);
   }
 }
 
@@ -60,7 +63,8 @@ void write_plain_tensors(const waves::RunContext& context, const OutputLayout& l
   const std::vector<int> owners = comm::assign_work(bytes, load);
   for (std::size_t i = 0; i < copies.size(); ++i) {
     if (owners[i] != context.comm.rank()) continue;
-    copy_as_half(context.model, copies[i], static_cast<std::int64_t>(bytes[i]) / 2, files);
+    copy_tensor(context.model, copies[i],
+                layout.tensors[static_cast<std::size_t>(copies[i].output)], files);
   }
 }
 
@@ -96,12 +100,15 @@ void publish_model(const waves::Job& job, const OutputLayout& layout, double ach
     formats::write_file(folder / file.filename(), formats::read_text_file(file, 1 << 30),
                         overwrite);
   }
-  const exl2::Exl2ConfigEntry entry{achieved_bpw, static_cast<int>(job.config.allocate.head_bits),
-                                    job.config.calibration.rows, job.config.calibration.length,
-                                    job.config.calibration.tokens.filename().string()};
+  const weights::QuantizationEntry entry{achieved_bpw,
+                                         static_cast<int>(job.config.allocate.head_bits),
+                                         job.config.calibration.rows,
+                                         job.config.calibration.length,
+                                         job.config.calibration.tokens.filename().string(),
+                                         layer_choices(job.model.layout, layout.options)};
   formats::write_file(folder / "config.json",
-                      exl2::rewrite_config(job.model.description.config_text,
-                                           job.model.description.config_file, entry),
+                      job.format.config_text(job.model.description.config_text,
+                                             job.model.description.config_file, entry),
                       overwrite);
 }
 

@@ -9,8 +9,8 @@
 
 namespace shardquant::output {
 
-/// Writes what is not quantized (embedding, norms, a head kept in fp16) as F16, dealt out to the
-/// ranks by bytes. Collective in that every rank takes its share.
+/// Writes what is not quantized (embedding, norms, a head that is kept) in the format's plain type,
+/// dealt out to the ranks by bytes. Collective in that every rank takes its share.
 /// @throws Failure(bad_data) where a value is NaN, infinite or beyond fp16
 void write_plain_tensors(const waves::RunContext& context, const OutputLayout& layout,
                          const OutputFiles& files);

@@ -21,6 +21,8 @@ namespace {
 // bpw and total_bits are each rounded once; anything beyond is another quantity.
 constexpr double kBpwTolerance = 1e-9;
 
+constexpr double kLargest = 1e308;
+
 QParams parse_qparams(const formats::JsonNode& node) {
   QParams qparams;
   qparams.group_size = static_cast<int>(node.integer("group_size", 1, kMaxGroupSize));
@@ -74,6 +76,8 @@ LayerMeasurement parse_layer(const formats::JsonNode& node) {
     }
     layer.best_option_max = parse_best(node, "best_option_max", layer);
     layer.best_option = parse_best(node, "best_option", layer);
+    if (node.find("kl")) layer.kl = node.number("kl", 0.0, kLargest);
+    if (node.find("sensitivity")) layer.sensitivity = node.number("sensitivity", 0.0, kLargest);
     return layer;
   });
 }
@@ -119,6 +123,13 @@ void append_layer(std::string& text, const LayerMeasurement& layer) {
   };
   append_best("best_option_max", layer.best_option_max);
   append_best("best_option", layer.best_option);
+  const auto append_number = [&](const char* name, std::optional<double> value) {
+    if (!value) return;
+    fmt::format_to(std::back_inserter(text), ",\n            \"{}\": {}", name,
+                   python_number(*value));
+  };
+  append_number("kl", layer.kl);
+  append_number("sensitivity", layer.sensitivity);
   text += "\n        }";
 }
 
@@ -161,7 +172,7 @@ Measurement measurement_2023_of(const formats::JsonNode& root) {
     }
   }
   measurement.last_module_idx = static_cast<int>(root.integer("last_module_idx", 0, kMaxModules));
-  measurement.base_perplexity = root.number("base_perplexity", 0.0, 1e308);
+  measurement.base_perplexity = root.number("base_perplexity", 0.0, kLargest);
   measurement.extra = other_members(root, {"measurement", "last_module_idx", "base_perplexity"});
   return measurement;
 }

@@ -44,6 +44,11 @@ struct LayerMeasurement {
   std::vector<MeasuredOption> options;
   std::optional<int> best_option_max;  ///< index into options: the 2023 rule's first stage
   std::optional<int> best_option;      ///< index into options: the allocation
+  /// KL divergence of the model's predictions with this layer alone at one middling option, mean
+  /// over tokens; and what an err of 1 would cost by it: kl / err^2 at that option, kl being 1e-7
+  /// at least. Our own keys, which ExLlamaV2 ignores.
+  std::optional<double> kl = std::nullopt;
+  std::optional<double> sensitivity = std::nullopt;
 
   friend bool operator==(const LayerMeasurement&, const LayerMeasurement&) = default;
 };

@@ -51,6 +51,15 @@ std::string verdict_text(const ModelCard& card) {
   return text + '\n';
 }
 
+// What was minimized; the value of `kl` has a meaning of its own.
+std::string objective_text(const ModelCard& card) {
+  if (card.objective != "kl") return fmt::format("objective `{}`", card.objective);
+  return fmt::format(
+      "objective `kl`, squared errors weighted by what each layer was measured to do to the "
+      "predictions: a KL divergence of {:.6f} by that model",
+      card.objective_value);
+}
+
 std::string evaluation_text(const ModelCard& card) {
   if (!card.evaluation) return "Perplexity and KL divergence were not taken.\n";
   return fmt::format(
@@ -66,7 +75,9 @@ std::string metadata(const ModelCard& card) {
   if (!card.base_model.empty()) {
     text += fmt::format("base_model: {}\nbase_model_relation: quantized\n", card.base_model);
   }
-  return text + "pipeline_tag: text-generation\nquantized_by: shardquant\ntags:\n- exl2\n";
+  return text +
+         fmt::format("pipeline_tag: text-generation\nquantized_by: shardquant\ntags:\n- {}\n",
+                     card.tag);
 }
 
 // What a copy of the model may be called where a shell reads it: its name without its owner's and
@@ -78,7 +89,7 @@ std::string copy_name(const ModelCard& card) {
                        c == '-' || c == '+';
     if (plain) out += c;
   }
-  return fmt::format("{}-exl2-{:.2f}bpw", out.empty() ? "model" : out, card.bpw);
+  return fmt::format("{}-{}-{:.2f}bpw", out.empty() ? "model" : out, card.tag, card.bpw);
 }
 
 std::string license_text(const ModelCard& card) {
@@ -90,6 +101,14 @@ std::string license_text(const ModelCard& card) {
 
 constexpr std::string_view kSizesBegin = "<!-- sizes -->\n";
 constexpr std::string_view kSizesEnd = "<!-- end of sizes -->\n";
+
+std::string loaders_rows(const ModelCard& card) {
+  std::string rows;
+  for (const auto& [loader, versions] : card.loaders) {
+    rows += fmt::format("| {} | {} |\n", loader, versions);
+  }
+  return rows;
+}
 
 }  // namespace
 
@@ -133,7 +152,7 @@ std::string model_card_text(const ModelCard& card) {
       R"(---
 {}---
 
-# {}, EXL2, {:.2f} bits per weight
+# {}, {}, {:.2f} bits per weight
 
 {}
 {}
@@ -158,7 +177,7 @@ with the owner and the name it was published under. Prompt format: {}.
 | Bits per weight of those | {:.4f}, on disk {:.4f} |
 | Bits per weight of the folder | {:.4f} |
 | Head | {} bits |
-| Allocation of bits | objective `{}`; sum of the layers' relative errors {:.6f}, largest {:.6f} |
+| Allocation of bits | {}; sum of the layers' relative errors {:.6f}, largest {:.6f} |
 | Calibration | {} rows of {} tokens from {} |
 
 `measurement.json` has the error of every option of every layer, `plan.json` the options chosen and
@@ -168,16 +187,14 @@ the bound that proves the choice.
 
 | Loader | Versions |
 |---|---|
-| ExLlamaV2 | written by the rules of {} |
-| TabbyAPI, text-generation-webui, ExUI | those that come with such an ExLlamaV2 |
-| `shardquant eval`, `shardquant verify` | all |
+{}| `shardquant eval`, `shardquant verify` | all |
 )",
-      metadata(card), name, card.bpw, verdict_text(card), figures_table(card),
+      metadata(card), name, card.format, card.bpw, verdict_text(card), figures_table(card),
       evaluation_text(card), kSizesBegin, kSizesEnd, copy_name(card), copy_name(card),
       card.prompt_format, name, card.family, card.parameters, license_text(card), card.bpw,
-      card.stored_bpw, card.folder_bpw, head_text(card.head_bits), card.objective, card.sum_err,
-      card.max_err, card.calibration_rows, card.calibration_length,
-      markdown_escaped(card.calibration), card.exl2_version);
+      card.stored_bpw, card.folder_bpw, head_text(card.head_bits), objective_text(card),
+      card.sum_err, card.max_err, card.calibration_rows, card.calibration_length,
+      markdown_escaped(card.calibration), loaders_rows(card));
 }
 
 std::string with_siblings(const std::string& card,

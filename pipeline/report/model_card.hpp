@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace shardquant::report {
@@ -43,12 +44,16 @@ struct ModelCard {
   std::int64_t weight_bytes = 0;  ///< of all *.safetensors
   std::int64_t plain_bytes = 0;   ///< of the model that was quantized
   std::string objective;          ///< of the allocation
+  double objective_value = 0.0;
   double sum_err = 0.0;
   double max_err = 0.0;
   std::string calibration;  ///< where its rows come from
   std::int64_t calibration_rows = 0;
   std::int64_t calibration_length = 0;
-  std::string exl2_version;  ///< of ExLlamaV2, whose format is followed
+  std::string format;  ///< "EXL2"
+  std::string tag;     ///< of the format, in the front matter
+  /// Programs that load it, each with what is known of their versions.
+  std::vector<std::pair<std::string, std::string>> loaders;
   std::optional<Evaluation> evaluation;
 };
 

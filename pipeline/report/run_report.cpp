@@ -49,7 +49,8 @@ Json layers_json(const RunReport& report) {
                     {"role", layer.role},
                     {"option", layer.option},
                     {"bpw", number(layer.bpw)},
-                    {"err", number(layer.err)}});
+                    {"err", number(layer.err)},
+                    {"sensitivity", number(layer.sensitivity)}});
   }
   return list;
 }

@@ -42,6 +42,8 @@ struct RunReport {
     std::string option;
     double bpw = 0.0;
     double err = 0.0;
+    std::optional<double> sensitivity =
+        std::nullopt;  ///< KL divergence per squared err, where measured
   };
   std::vector<Layer> layers;  ///< of the blocks, in the order of the model
 

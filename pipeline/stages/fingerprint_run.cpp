@@ -7,7 +7,6 @@
 #include "pipeline/checkpoint/build_identity.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 namespace shardquant::stages {
 
@@ -26,10 +25,10 @@ std::string tensor_headers(const model::SourceModel& model) {
   return text;
 }
 
-std::string option_table() {
+std::string option_table(const weights::WeightFormat& format) {
   std::string text;
-  for (const exl2::QuantOption& option : exl2::exl2_2023_options()) {
-    text += exl2::describe(option) + '\n';
+  for (std::int64_t option = 0; option < format.option_count(); ++option) {
+    text += format.option_text(option) + '\n';
   }
   return text;
 }
@@ -56,6 +55,7 @@ std::string file_field(std::size_t index, const std::string& path) {
 
 checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
                                            const model::SourceModel& model,
+                                           const weights::WeightFormat& format,
                                            const std::vector<std::string>& file_hashes) {
   checkpoint::RunFingerprint fingerprint;
   fingerprint.add(kBuildField, checkpoint::build_identity());
@@ -68,7 +68,8 @@ checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
   fingerprint.add("calibration.rows", fmt::format("{}", config.calibration.rows));
   fingerprint.add("calibration.length", fmt::format("{}", config.calibration.length));
   fingerprint.add("calibration.slice_rows", fmt::format("{}", config.calibration.slice_rows));
-  fingerprint.add("measure.options", checkpoint::xxh3_128_hex(option_table()));
+  fingerprint.add("output.format", std::string(format.name()));
+  fingerprint.add("measure.options", checkpoint::xxh3_128_hex(option_table(format)));
   fingerprint.add("measure.err_norm", config.measure.err_norm);
   fingerprint.add("quantizer.damping", fmt::format("{}", config.quantizer.damping));
   fingerprint.add("quantizer.damping_floor", fmt::format("{}", config.quantizer.damping_floor));
@@ -76,6 +77,7 @@ checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
   fingerprint.add("quantizer.shrink_low", fmt::format("{}", config.quantizer.shrink_low));
   fingerprint.add("quantizer.shrink_high", fmt::format("{}", config.quantizer.shrink_high));
   fingerprint.add("quantizer.shrink_steps", fmt::format("{}", config.quantizer.shrink_steps));
+  fingerprint.add("quantizer.scale_objective", config.quantizer.scale_objective);
   fingerprint.add("quantizer.scale_rounding", config.quantizer.scale_rounding);
   return fingerprint;
 }

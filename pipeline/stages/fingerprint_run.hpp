@@ -5,6 +5,7 @@
 
 #include "pipeline/checkpoint/run_fingerprint.hpp"
 #include "pipeline/config/run_config.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/source_model.hpp"
 
 namespace shardquant::stages {
@@ -18,6 +19,7 @@ inline constexpr const char* kBuildField = "build";
 /// whole. file_hashes: from hash_model.
 checkpoint::RunFingerprint fingerprint_run(const config::RunConfig& config,
                                            const model::SourceModel& model,
+                                           const weights::WeightFormat& format,
                                            const std::vector<std::string>& file_hashes);
 
 /// The fields of such a fingerprint that Hessians and the model's perplexity depend on: runs that

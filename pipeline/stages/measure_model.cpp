@@ -1,16 +1,20 @@
 #include "pipeline/stages/measure_model.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/model/layer_shape.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/given_files.hpp"
+#include "pipeline/stages/measure_sensitivity.hpp"
 #include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/waves/factor_group.hpp"
 #include "pipeline/waves/group_state.hpp"
+#include "pipeline/waves/trial_weights.hpp"
 #include "pipeline/waves/work_cost.hpp"
 #include "pipeline/waves/work_off_groups.hpp"
 
@@ -20,28 +24,6 @@ namespace {
 
 constexpr const char* kPerplexityName = "calibration";
 constexpr const char* kPerplexityKind = "perplexity";
-
-// Of what comes after the measurement, in a job that goes on to the end.
-double cost_of_later_stages(const waves::RunContext& context, bool keep_hessians) {
-  const model::ModelLayout& layout = context.model.layout;
-  const std::vector<bool> every_layer(layout.linear_layers.size(), true);
-  double cost = evaluation_cost(context);
-  for (const model::HessianGroup& group : layout.groups) {
-    const waves::GroupUnits units = waves::quantize_units(layout, group, every_layer);
-    cost += waves::operations_of(units.work(0, units.count()));
-  }
-  for (std::int64_t block = 0; block < context.model.description.layers && !keep_hessians;
-       ++block) {
-    cost += waves::operations_of(waves::block_work(
-        layout, block, context.slices.rows * context.slices.length, context.slices.length));
-  }
-  return cost;
-}
-
-waves::ErrNorm err_norm(const waves::RunContext& context) {
-  return context.config.measure.err_norm == "row_mean" ? waves::ErrNorm::row_mean
-                                                       : waves::ErrNorm::pooled;
-}
 
 void store_perplexity(const waves::RunContext& context, double perplexity) {
   checkpoint::StateFileWriter file(context.work.measurement(kPerplexityName), kPerplexityKind,
@@ -78,31 +60,36 @@ struct Missing {
   std::vector<bool> groups;   // with such an option
   std::vector<bool> kept;     // groups whose Hessians are in the work folder
   std::vector<bool> store;    // groups whose Hessians are to be there
-  std::int64_t measured = 0;  // layers of which nothing is
+  std::vector<std::int64_t> trials;  // by layer: the option it is also to be quantized with, or -1
+  std::int64_t measured = 0;         // layers of which nothing is
 };
+
+std::size_t flag_of(const waves::RunContext& context, std::int64_t layer, std::int64_t option) {
+  return static_cast<std::size_t>(layer * context.format.option_count() + option);
+}
 
 // Whether all options of the layer that exist are flagged, or none of them.
 bool all_options(const waves::RunContext& context, const std::vector<bool>& flags,
                  std::int64_t layer, bool value) {
-  const std::int64_t inputs = context.model.layer(layer).inputs;
-  const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
-  for (std::size_t o = 0; o < context.options.size(); ++o) {
-    if (exl2::cut_into_groups(context.options[o], inputs).empty()) continue;
-    if (flags[base + o] != value) return false;
-  }
-  return true;
+  const auto options =
+      weights::existing_options(context.format, model::shape_of(context.model.layer(layer)));
+  return std::all_of(options.begin(), options.end(), [&](std::int64_t option) {
+    return flags[flag_of(context, layer, option)] == value;
+  });
 }
 
 Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
   std::vector<bool> measured = waves::find_measured_options(context);
   if (!context.config.measure.file.empty()) measured.assign(measured.size(), true);
   const auto head = static_cast<std::size_t>(context.model.layout.head_group);
-  const bool head_is_quantized = context.config.allocate.head_bits < 16;
+  const bool head_is_quantized =
+      weights::head_option(context.format, context.config.allocate.head_bits).has_value();
   Missing missing;
   // With a borrowed measurement nothing is measured here.
   missing.kept = context.work.borrows_measurement()
                      ? std::vector<bool>(context.model.layout.groups.size())
                      : waves::find_kept_hessians(context);
+  missing.trials = wanted_trials(context);
   missing.options.resize(measured.size());
   missing.groups.resize(missing.kept.size());
   missing.store.resize(missing.kept.size());
@@ -111,12 +98,13 @@ Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
         keep_hessians && !context.work.borrows_hessians() && (g != head || head_is_quantized);
     if (g == head) continue;
     for (const std::int64_t layer : context.model.group(static_cast<std::int64_t>(g)).layers) {
-      const std::size_t base = static_cast<std::size_t>(layer) * context.options.size();
-      for (std::size_t o = 0; o < context.options.size(); ++o) {
-        missing.options[base + o] = !measured[base + o];
+      for (std::int64_t o = 0; o < context.format.option_count(); ++o) {
+        missing.options[flag_of(context, layer, o)] = !measured[flag_of(context, layer, o)];
       }
       const bool whole = all_options(context, measured, layer, true);
-      missing.groups[g] = missing.groups[g] || !whole;
+      const std::int64_t trial = missing.trials[static_cast<std::size_t>(layer)];
+      if (trial >= 0) missing.options[flag_of(context, layer, trial)] = true;
+      missing.groups[g] = missing.groups[g] || !whole || trial >= 0;
       missing.measured += whole;
     }
   }
@@ -158,12 +146,9 @@ waves::MeasuredLayer whole_record(const waves::RunContext& context, std::int64_t
                                   std::vector<waves::MeasuredLayer> parts) {
   for (waves::MeasuredLayer& part : waves::load_measured_parts(context, layer))
     parts.push_back(std::move(part));
-  std::vector<bool> have(context.model.layout.linear_layers.size() * context.options.size());
+  std::vector<bool> have(flag_of(context, std::ssize(context.model.layout.linear_layers), 0));
   for (const waves::MeasuredLayer& part : parts) {
-    for (const std::int64_t option : part.options) {
-      have[static_cast<std::size_t>(layer) * context.options.size() +
-           static_cast<std::size_t>(option)] = true;
-    }
+    for (const std::int64_t option : part.options) have[flag_of(context, layer, option)] = true;
   }
   if (!all_options(context, have, layer, true)) {
     fail(ExitCode::internal, "{}: not all of its options were measured",
@@ -205,8 +190,10 @@ std::vector<waves::MeasuredLayer> gather_records(const waves::RunContext& contex
     const bool has_whole = found[l].size() == 1 && !found[l].front().is_part();
     if (has_whole) {
       records.push_back(std::move(found[l].front()));
-    } else if (found[l].empty() && waves::has_measurement(context, layer)) {
+    } else if (waves::has_measurement(context, layer)) {
       records.push_back(waves::load_measurement(context, layer));
+      // One option was measured again, for the sake of the weight it gives.
+      if (!found[l].empty()) waves::remove_measured_parts(context, layer);
     } else {
       records.push_back(whole_record(context, layer, std::move(found[l])));
     }
@@ -216,15 +203,13 @@ std::vector<waves::MeasuredLayer> gather_records(const waves::RunContext& contex
 
 records::LayerMeasurement layer_measurement(const waves::RunContext& context, std::int64_t layer,
                                             std::span<const double> err) {
-  const model::LinearLayer& info = context.model.layer(layer);
-  records::LayerMeasurement measured{info.key, info.parameters(), {}, {}, {}};
-  for (std::size_t i = 0; i < context.options.size(); ++i) {
-    const exl2::QuantOption& option = context.options[i];
-    const auto groups = exl2::cut_into_groups(option, info.inputs);
-    if (groups.empty()) continue;
+  const weights::LayerShape shape = model::shape_of(context.model.layer(layer));
+  records::LayerMeasurement measured{shape.key, shape.parameters(), {}, {}, {}};
+  for (const std::int64_t option : weights::existing_options(context.format, shape)) {
     measured.options.push_back(records::measured_option(
-        exl2::describe(option), exl2::measured_bits(groups, info.outputs), info.parameters(),
-        err[i], {option.group_size, option.bits, option.proportions, option.scale_bits}));
+        context.format.option_text(option), context.format.counted_bits(option, shape),
+        shape.parameters(), err[static_cast<std::size_t>(option)],
+        context.format.option_recipe(option)));
   }
   return measured;
 }
@@ -243,6 +228,22 @@ records::Measurement to_measurement(const waves::RunContext& context,
 }
 
 }  // namespace
+
+double cost_of_later_stages(const waves::RunContext& context, bool keep_hessians) {
+  const model::ModelLayout& layout = context.model.layout;
+  const std::vector<bool> every_layer(layout.linear_layers.size(), true);
+  double cost = evaluation_cost(context);
+  for (const model::HessianGroup& group : layout.groups) {
+    const waves::GroupUnits units = waves::quantize_units(layout, group, every_layer);
+    cost += waves::operations_of(units.work(0, units.count()));
+  }
+  for (std::int64_t block = 0; block < context.model.description.layers && !keep_hessians;
+       ++block) {
+    cost += waves::operations_of(waves::block_work(
+        layout, block, context.slices.rows * context.slices.length, context.slices.length));
+  }
+  return cost;
+}
 
 bool decide_keep_hessians(const waves::RunContext& context) {
   if (context.work.borrows_hessians()) return false;  // those that are there are used
@@ -289,18 +290,24 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
   work.wanted = missing.groups;
   work.kept = missing.kept;
   work.store = missing.store;
-  work.sketches = err_norm(context) == waves::ErrNorm::row_mean;
+  work.sketches = context.config.measure.norm() == config::ErrNorm::row_mean;
   work.perplexity = need_perplexity;
   work.units = [&](const model::HessianGroup& group) {
-    return waves::measure_units(context.model.layout, group, context.options, missing.options);
+    return waves::measure_units(context.model.layout, group, context.format, missing.options);
   };
-  work.later_cost = cost_of_later_stages(context, keep_hessians);
+  work.later_cost = sensitivity_cost(context) + cost_of_later_stages(context, keep_hessians);
+  const waves::TrialRequest trials{
+      missing.trials, [&](std::int64_t layer, const kernels::QuantizedMatrix& matrix, auto perm) {
+        waves::save_trial_weight(context, layer, matrix, perm);
+      }};
   work.work = [&](const waves::GroupPart& part, const waves::CalibratedGroup& calibrated) {
+    const waves::MeasureSettings settings{
+        context.format,
+        waves::settings_for_group(context.model, part.group, context.format, context.settings),
+        context.config.measure.norm(), &trials};
     return waves::measure_group(
-        context.backend, context.model, part.group, calibrated, context.options,
-        waves::settings_for_group(context.model, part.group, context.settings), err_norm(context),
-        work.units(context.model.group(part.group)), part.first, part.end,
-        [&](const waves::MeasuredLayer& record) {
+        context.backend, context.model, calibrated, settings,
+        work.units(context.model.group(part.group)), part, [&](const waves::MeasuredLayer& record) {
           waves::save_measurement(context, record);
           waves::require_rtn_allowed(context.model, part.group, record.method,
                                      context.config.quantizer.max_rtn_layers);

@@ -17,10 +17,14 @@ struct MeasuredModel {
 };
 
 /// Calibrates and measures every option of every linear layer, reusing what the work folder holds,
-/// gathers all records on root and writes measurement.json there. keep_hessians: leave them for
-/// quantize_model. Collective.
+/// leaves the weights that measure_sensitivity wants in the work folder, gathers all records on
+/// root and writes measurement.json there. keep_hessians: leave them for quantize_model.
+/// Collective.
 /// @throws Failure(no_input) where the measurement is borrowed and not complete
 MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians);
+
+/// Operations of quantizing and evaluating, of all ranks, in a job that goes on to the end.
+double cost_of_later_stages(const waves::RunContext& context, bool keep_hessians);
 
 /// Whether Hessians are to be kept: as the setting says; `auto` keeps them where they take at most
 /// half of the space that is free in the work folder. Borrowed ones are not this job's to keep. The

@@ -1,7 +1,6 @@
 #include "pipeline/stages/numerical_report.hpp"
 
 #include <algorithm>
-#include <map>
 
 #include "pipeline/failure.hpp"
 
@@ -45,18 +44,13 @@ std::vector<std::string> rounded_groups(const model::SourceModel& model,
   return names;
 }
 
-// Of the options the plan chose.
-std::int64_t flushed_groups(const model::SourceModel& model,
-                            const std::vector<waves::MeasuredLayer>& records,
-                            std::span<const exl2::QuantOption> options, const records::Plan& plan) {
-  std::map<std::string, std::string> desc_of;
-  for (const records::PlannedLayer& layer : plan.layers) desc_of[layer.key] = layer.desc;
+// Of the options chosen.
+std::int64_t flushed_groups(const std::vector<waves::MeasuredLayer>& records,
+                            const output::LayerOptions& options) {
   std::int64_t flushed = 0;
   for (const waves::MeasuredLayer& record : records) {
-    const auto chosen = desc_of.find(model.layer(record.layer).key);
-    for (std::size_t i = 0; chosen != desc_of.end() && i < options.size(); ++i) {
-      if (exl2::describe(options[i]) == chosen->second) flushed += record.flushed_groups[i];
-    }
+    const auto& option = options[static_cast<std::size_t>(record.layer)];
+    if (option) flushed += record.flushed_groups[static_cast<std::size_t>(*option)];
   }
   return flushed;
 }
@@ -65,8 +59,7 @@ std::int64_t flushed_groups(const model::SourceModel& model,
 
 std::vector<std::string> numerical_summary(const model::SourceModel& model,
                                            const std::vector<waves::MeasuredLayer>& records,
-                                           std::span<const exl2::QuantOption> options,
-                                           const records::Plan* plan) {
+                                           const output::LayerOptions* options) {
   std::vector<std::string> raised;
   std::vector<std::string> wide;
   std::vector<std::string> with_dead;
@@ -88,7 +81,7 @@ std::vector<std::string> numerical_summary(const model::SourceModel& model,
   }
   std::int64_t rounded_layers = 0;
   const auto rounded = rounded_groups(model, records, rounded_layers);
-  const std::int64_t flushed = plan ? flushed_groups(model, records, options, *plan) : 0;
+  const std::int64_t flushed = options ? flushed_groups(records, *options) : 0;
 
   std::vector<std::string> lines;
   const auto add = [&](const std::vector<std::string>& names, const std::string& what) {
@@ -111,9 +104,10 @@ std::vector<std::string> numerical_summary(const model::SourceModel& model,
 }
 
 void report_numerics(const waves::RunContext& context,
-                     const std::vector<waves::MeasuredLayer>& records, const records::Plan* plan) {
+                     const std::vector<waves::MeasuredLayer>& records,
+                     const output::LayerOptions* options) {
   if (!context.comm.is_root()) return;
-  for (const std::string& line : numerical_summary(context.model, records, context.options, plan)) {
+  for (const std::string& line : numerical_summary(context.model, records, options)) {
     context.log.line("numerics", line);
     context.events.write("numerics", "end", {{"msg", line}});
   }

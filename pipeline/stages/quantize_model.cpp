@@ -55,7 +55,8 @@ class LayerQuantizer {
   bool quantize_part(const waves::GroupPart& part, const waves::CalibratedGroup& calibrated) {
     const report::Clock clock = report::start_clock();
     double begin = 0.0;
-    const auto settings = waves::settings_for_group(context_.model, part.group, context_.settings);
+    const auto settings =
+        waves::settings_for_group(context_.model, part.group, context_.format, context_.settings);
     const kernels::HessianFactor factor = waves::factor_group(
         context_.backend, context_.model, part.group, calibrated.hessian, settings);
     waves::require_rtn_allowed(context_.model, part.group, factor.method,
@@ -66,8 +67,9 @@ class LayerQuantizer {
       if (context_.control.should_stop()) return false;
       const std::int64_t layer = all.units[static_cast<std::size_t>(u)].layer;
       faults::reach(faults::Point::layer_quantizing, context_.model.layer(layer).key);
+      const auto option = *allocated_.output.options[static_cast<std::size_t>(layer)];
       const output::QuantizedLayer quantized = output::quantize_layer(
-          context_.backend, context_.model, layer, allocated_.output, factor, settings);
+          context_.backend, context_.model, {layer, context_.format, option}, factor, settings);
       write(layer, quantized);
       const double now = clock();
       items_.push_back({layer, context_.comm.rank(), now - begin,
@@ -83,19 +85,15 @@ class LayerQuantizer {
 
  private:
   bool wants_layer(std::int64_t layer) const {
-    const auto index = static_cast<std::size_t>(layer);
-    return allocated_.quantized[index] && !done_[index];
+    return allocated_.output.is_quantized(layer) && !done_[static_cast<std::size_t>(layer)];
   }
 
   void write(std::int64_t layer, const output::QuantizedLayer& quantized) const {
     std::int64_t tensor = allocated_.output.first_of_linear[static_cast<std::size_t>(layer)];
-    const std::int64_t first = tensor;
-    for (const auto bytes : exl2::exl2_tensor_bytes(quantized.tensors)) {
-      files_.write(tensor++, 0, bytes);
-    }
+    for (const auto bytes : quantized.stored->tensor_bytes()) files_.write(tensor++, 0, bytes);
     faults::reach(faults::Point::layer_written, context_.model.layer(layer).key);
     files_.sync();  // the record must not be there before the bytes it vouches for
-    output::save_layer(context_, allocated_, layer, quantized, files_, first, tensor - first);
+    output::save_layer(context_, allocated_, layer, quantized, files_);
   }
 
   void write_event(const QuantizedItem& item) const {

@@ -5,6 +5,7 @@
 #include "pipeline/stages/evaluate_model.hpp"
 #include "pipeline/stages/given_files.hpp"
 #include "pipeline/stages/measure_model.hpp"
+#include "pipeline/stages/measure_sensitivity.hpp"
 #include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/stages/quantize_model.hpp"
 #include "pipeline/stages/stage_times.hpp"
@@ -26,10 +27,14 @@ void run_pipeline(const waves::RunContext& context, bool measure_only) {
   check_plain_numbers(context);
   check_validation_rows(context);
   check_given_files(context);
+  check_sensitivity(context);
   times.finish("check");
   const bool keep_hessians = decide_keep_hessians(context);
-  const MeasuredModel measured = measure_model(context, keep_hessians);
+  MeasuredModel measured = measure_model(context, keep_hessians);
   times.finish("measure");
+  measure_sensitivity(context, measure_only ? 0.0 : cost_of_later_stages(context, keep_hessians),
+                      measured.measurement);
+  if (context.config.wants_sensitivities()) times.finish("sensitivity");
   if (measure_only) {
     log_balance(context, measured.balance);
     report_numerics(context, measured.layers, nullptr);
@@ -44,7 +49,7 @@ void run_pipeline(const waves::RunContext& context, bool measure_only) {
   write_card(context, allocated, evaluation);
   log_balance(context, measured.balance);
   log_balance(context, quantized);
-  report_numerics(context, measured.layers, &allocated.plan);
+  report_numerics(context, measured.layers, &allocated.output.options);
   write_report(context, measured, allocated, evaluation, times);
 }
 

@@ -34,8 +34,8 @@ std::string calibration_name(const config::RunConfig::Calibration& calibration) 
 report::ModelCard card_of(const waves::RunContext& context, const output::AllocatedModel& allocated,
                           const std::optional<Evaluation>& evaluation) {
   const records::Plan& plan = allocated.plan;
-  report::ModelCard card = output::card_of_model(context.config.model.path,
-                                                 context.model.description, context.model.layout);
+  report::ModelCard card = output::card_of_model(
+      context.config.model.path, context.model.description, context.model.layout, context.format);
   card.bpw = plan.bpw();
   card.stored_bpw = plan.stored_bpw();
   card.plain_bytes = context.model.folder.tensor_bytes();
@@ -44,6 +44,7 @@ report::ModelCard card_of(const waves::RunContext& context, const output::Alloca
   card.head_bits = context.config.allocate.head_bits;
   card.weight_bytes = allocated.output.plan.file_bytes();
   card.objective = plan.objective;
+  card.objective_value = plan.objective_value;
   card.sum_err = plan.sum_err;
   card.max_err = plan.max_err;
   card.calibration = calibration_name(context.config.calibration);

@@ -49,7 +49,8 @@ RunReport::Output describe_output(const waves::RunContext& context,
 }
 
 std::vector<RunReport::Layer> describe_layers(const model::SourceModel& model,
-                                              const records::Plan& plan) {
+                                              const records::Plan& plan,
+                                              const records::Measurement& measurement) {
   std::vector<RunReport::Layer> layers;
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
     const records::PlannedLayer& planned = plan.layers[i];
@@ -57,7 +58,7 @@ std::vector<RunReport::Layer> describe_layers(const model::SourceModel& model,
     layers.push_back({planned.key, model.group(layer.group).block,
                       planned.key.substr(planned.key.rfind('.') + 1), planned.desc,
                       static_cast<double>(planned.bits) / static_cast<double>(layer.parameters()),
-                      planned.err});
+                      planned.err, measurement.layers[i].sensitivity});
   }
   return layers;
 }
@@ -80,7 +81,8 @@ std::vector<RunReport::FrontierPoint> describe_frontier(const waves::RunContext&
                                                         const records::Measurement& measurement) {
   const auto [least, most] = reachable_bpw(measurement);
   const auto input = allocation::allocation_input(measurement, context.work.measurement().string());
-  const allocation::AllocationRequest request = allocation_request(context.config);
+  const allocation::AllocationRequest request =
+      allocation_request(context.config, input.has_sensitivities());
   std::vector<RunReport::FrontierPoint> frontier;
   for (int step = 0; step <= kFrontierSteps; ++step) {
     // A thousandth above what is least, so that rounding leaves it reachable.
@@ -134,12 +136,12 @@ RunReport::Evaluation describe_evaluation(const Evaluation& evaluation) {
 
 std::vector<RunReport::Warning> describe_warnings(const waves::RunContext& context,
                                                   const MeasuredModel& measured,
-                                                  const records::Plan& plan) {
+                                                  const output::AllocatedModel& allocated) {
   constexpr std::string_view kMark = "warning: ";
   std::vector<RunReport::Warning> warnings;
-  for (const std::string& text : plan.warnings) warnings.push_back({text, true});
+  for (const std::string& text : allocated.plan.warnings) warnings.push_back({text, true});
   for (const std::string& line :
-       numerical_summary(context.model, measured.layers, context.options, &plan)) {
+       numerical_summary(context.model, measured.layers, &allocated.output.options)) {
     const bool is_warning = line.starts_with(kMark);
     warnings.push_back({is_warning ? line.substr(kMark.size()) : line, is_warning});
   }
@@ -173,7 +175,7 @@ RunReport describe_run(const waves::RunContext& context, const MeasuredModel& me
                   context.model.parameters(),
                   context.model.folder.tensor_bytes()};
   report.output = describe_output(context, allocated);
-  report.layers = describe_layers(context.model, allocated.plan);
+  report.layers = describe_layers(context.model, allocated.plan, measured.measurement);
   report.frontier = describe_frontier(context, measured.measurement);
   report.uniform = describe_uniform(measured.measurement);
   if (evaluation) {
@@ -183,7 +185,7 @@ RunReport describe_run(const waves::RunContext& context, const MeasuredModel& me
                       report.evaluation->kl_mean, report.evaluation->kl_99,
                       report.evaluation->top_agreement}};
   }
-  report.warnings = describe_warnings(context, measured, allocated.plan);
+  report.warnings = describe_warnings(context, measured, allocated);
   report.run.ranks = context.comm.size();
   report.run.restart = context.events.restart();
   report.run.seconds = context.log.elapsed() - context.begun_s;

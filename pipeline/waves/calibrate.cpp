@@ -116,7 +116,9 @@ std::int64_t Calibration::begin(std::int64_t first_wanted) {
   }
   comm::on_all(context_.comm, [&] {
     for (OwnSlice& slice : own_) {
-      model::embed_tokens(context_.backend, source_, slice.tokens, slice.hidden);
+      model::embed_tokens(context_.backend,
+                          {context_.model.description, context_.model.layout, source_},
+                          slice.tokens, slice.hidden);
     }
   });
   return 0;
@@ -183,10 +185,10 @@ void Calibration::finish_round(std::int64_t round, bool has_slice, std::vector<S
     const model::HessianGroup& group = context_.model.group(sum.group);
     if (group.block != block) continue;
     const Partial* partial = has_slice ? &partials_.at(sum.group) : nullptr;
-    add_round_in_slice_order(context_.comm, context_.backend, slices_, round, sum.owner,
-                             group.inputs,
-                             partial ? partial->hessian.view() : kernels::ConstMatrixView{},
-                             sum.total.hessian, context_.device_link, group.name);
+    add_round_in_slice_order(
+        context_.comm, context_.backend, context_.device_link,
+        {group.name, group.inputs, sum.owner}, slices_.in_round(round, context_.comm.size()),
+        partial ? partial->hessian.view() : kernels::ConstMatrixView{}, sum.total.hessian);
     if (!is_sketched(sum.group)) continue;
     collect_round_in_slice_order(
         context_.comm, slices_, round, sum.owner, kSketchRows * group.inputs,

@@ -2,6 +2,7 @@
 
 #include "kernels/api/kernel_error.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/model/layer_shape.hpp"
 
 namespace shardquant::waves {
 
@@ -51,9 +52,10 @@ std::string_view factor_method_name(kernels::FactorMethod method) {
 }
 
 kernels::QuantizerSettings settings_for_group(const model::SourceModel& model, std::int64_t group,
+                                              const weights::WeightFormat& format,
                                               kernels::QuantizerSettings settings) {
   const auto first = model.group(group).layers.front();
-  settings.sort_inputs = !model.layer(first).follows_biased;
+  settings.sort_inputs = !format.keeps_input_order(model::shape_of(model.layer(first)));
   return settings;
 }
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "kernels/api/backend.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/source_model.hpp"
 #include "pipeline/waves/packed_hessian.hpp"
 
@@ -11,7 +12,7 @@ namespace shardquant::waves {
 
 /// Factors a group's Hessian; the permutation applies to all its layers. Where fp32 fails with all
 /// dampings, fp64 is tried, then the identity taken, which makes the group's layers rounded to
-/// nearest (reliability.md section 9). A pure function of Hessian and settings, so that measuring
+/// nearest. A pure function of Hessian and settings, so that measuring
 /// and quantizing take the same step.
 /// @throws Failure(bad_data) naming the group, where the Hessian holds NaN or infinity
 kernels::HessianFactor factor_group(kernels::Backend& backend, const model::SourceModel& model,
@@ -26,10 +27,9 @@ void require_rtn_allowed(const model::SourceModel& model, std::int64_t group,
 /// "fp32", "fp64", "round_to_nearest".
 std::string_view factor_method_name(kernels::FactorMethod method);
 
-/// Settings for the group: a down projection whose gate and up have biases keeps its inputs in the
-/// model's order, because ExLlamaV2 moves its permutation into those layers but not into their
-/// biases (exl2-format.md section 9).
+/// Settings for the group, with what the format's readers demand of the order of its inputs.
 kernels::QuantizerSettings settings_for_group(const model::SourceModel& model, std::int64_t group,
+                                              const weights::WeightFormat& format,
                                               kernels::QuantizerSettings settings);
 
 }  // namespace shardquant::waves

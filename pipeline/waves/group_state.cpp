@@ -188,7 +188,7 @@ std::vector<bool> find_kept_hessians(const RunContext& context) {
 
 std::vector<bool> find_measured_options(const RunContext& context) {
   const auto layers = context.model.layout.linear_layers.size();
-  const std::size_t options = context.options.size();
+  const auto options = static_cast<std::size_t>(context.format.option_count());
   std::map<std::string, std::int64_t> layer_of;
   for (std::size_t l = 0; l < layers; ++l) {
     layer_of[context.model.layout.linear_layers[l].key] = static_cast<std::int64_t>(l);
@@ -211,7 +211,7 @@ std::vector<bool> find_measured_options(const RunContext& context) {
       const auto found = layer_of.find(parts[p].substr(0, parts[p].find(kPartMark)));
       if (found == layer_of.end() || !record_is_usable(context, parts[p])) continue;
       for (const std::int64_t option : load_record(context, found->second, parts[p]).options) {
-        if (option >= 0 && option < std::ssize(context.options)) measured(found->second, option);
+        if (option >= 0 && option < context.format.option_count()) measured(found->second, option);
       }
     }
   });

@@ -2,15 +2,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
+#include <optional>
 
 #include "kernels/api/named_range.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
+#include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/layer_weights.hpp"
 #include "pipeline/report/log.hpp"
 #include "pipeline/waves/factor_group.hpp"
+#include "pipeline/waves/relative_error.hpp"
 
 namespace shardquant::waves {
 
@@ -29,28 +31,6 @@ void take(std::span<const std::byte>& bytes, std::span<T> values) {
   bytes = bytes.subspan(values.size_bytes());
 }
 
-// A ratio of two sums of squares that rounding may have brought below zero. An output that is lost
-// altogether counts as 1, the most that a measurement file takes.
-double relative_error(double error, double norm) {
-  if (error <= 0.0) return 0.0;
-  return norm > 0.0 ? std::min(std::sqrt(error / norm), 1.0) : 1.0;
-}
-
-// What is left of the norm without the damping; where that is no more than rounding (inputs that
-// are always zero, or weights that only meet such), there is no output to lose.
-double pooled_error(const kernels::OptionError& error, const kernels::WeightNorms& norms,
-                    double damp) {
-  constexpr double kRounding = 1e-6;
-  const double norm = norms.output(damp);
-  return norm > kRounding * norms.damped ? relative_error(error.loss(damp), norm) : 0.0;
-}
-
-double mean_row_error(std::span<const double> errors, std::span<const double> norms) {
-  double sum = 0.0;
-  for (std::size_t r = 0; r < errors.size(); ++r) sum += relative_error(errors[r], norms[r]);
-  return sum / static_cast<double>(errors.size());
-}
-
 // Columns into the order of the factor's rows.
 kernels::Matrix permuted_sketches(kernels::Backend& backend, std::span<const float> sketches,
                                   std::span<const std::int32_t> perm) {
@@ -67,27 +47,22 @@ kernels::Matrix permuted_sketches(kernels::Backend& backend, std::span<const flo
   return matrix;
 }
 
-std::int64_t existing_options(std::span<const exl2::QuantOption> options, std::int64_t inputs) {
-  return std::count_if(options.begin(), options.end(), [&](const exl2::QuantOption& option) {
-    return !exl2::cut_into_groups(option, inputs).empty();
-  });
-}
-
-std::vector<kernels::WeightRecipe> cuts_of(std::span<const exl2::QuantOption> options,
-                                           const std::vector<std::int64_t>& chosen,
-                                           std::int64_t inputs) {
-  std::vector<kernels::WeightRecipe> cuts;
-  for (const std::int64_t option : chosen) {
-    cuts.push_back(exl2::cut_into_groups(options[static_cast<std::size_t>(option)], inputs));
-  }
-  return cuts;
+std::vector<kernels::WeightRecipe> recipes_of(const weights::WeightFormat& format,
+                                              const std::vector<std::int64_t>& options,
+                                              const weights::LayerShape& layer) {
+  std::vector<kernels::WeightRecipe> recipes;
+  for (const std::int64_t option : options) recipes.push_back(*format.recipe(option, layer));
+  return recipes;
 }
 
 MeasuredLayer start_record(const LayerOptions& piece, const kernels::HessianFactor& factor,
-                           std::size_t options, std::int64_t existing) {
+                           const weights::WeightFormat& format, const weights::LayerShape& layer) {
+  const auto options = static_cast<std::size_t>(format.option_count());
   MeasuredLayer record;
   record.layer = piece.layer;
-  if (std::ssize(piece.options) < existing) record.options = piece.options;
+  if (piece.options.size() < weights::existing_options(format, layer).size()) {
+    record.options = piece.options;
+  }
   record.damp = factor.damp;
   record.damping_tries = factor.tries;
   record.method = factor.method;
@@ -95,6 +70,15 @@ MeasuredLayer start_record(const LayerOptions& piece, const kernels::HessianFact
   record.err.assign(options, std::numeric_limits<double>::quiet_NaN());
   record.flushed_groups.assign(options, 0);
   return record;
+}
+
+// Which of the options of a piece its layer is to be quantized with, if any.
+std::optional<std::int64_t> trial_among(const TrialRequest* trials, const LayerOptions& piece) {
+  if (trials == nullptr) return std::nullopt;
+  const std::int64_t wanted = trials->options[static_cast<std::size_t>(piece.layer)];
+  const auto& options = piece.options;
+  if (std::find(options.begin(), options.end(), wanted) == options.end()) return std::nullopt;
+  return wanted;
 }
 
 // What of the cost of units [first, end) falls to one layer of theirs.
@@ -150,43 +134,48 @@ MeasuredLayer MeasuredLayer::from_bytes(std::span<const std::byte>& bytes) {
   return record;
 }
 
-bool measure_group(kernels::Backend& backend, const model::SourceModel& model, std::int64_t group,
-                   const CalibratedGroup& calibrated, std::span<const exl2::QuantOption> options,
-                   const kernels::QuantizerSettings& settings, ErrNorm norm,
-                   const GroupUnits& units, std::int64_t first, std::int64_t end,
-                   const MeasuredLayerSink& sink) {
-  const std::int64_t inputs = model.group(group).inputs;
+bool measure_group(kernels::Backend& backend, const model::SourceModel& model,
+                   const CalibratedGroup& calibrated, const MeasureSettings& settings,
+                   const GroupUnits& units, const GroupPart& part, const MeasuredLayerSink& sink) {
+  const std::int64_t group = units.group;
   const kernels::NamedRange range(backend, "measure " + model.group(group).name);
   const report::Clock clock = report::start_clock();
   double begin = 0.0;
   const kernels::HessianFactor factor =
-      factor_group(backend, model, group, calibrated.hessian, settings);
+      factor_group(backend, model, group, calibrated.hessian, settings.quantizer);
   const kernels::Matrix sketches = permuted_sketches(backend, calibrated.sketches, factor.perm);
-  const std::int64_t existing = existing_options(options, inputs);
 
-  const std::vector<LayerOptions> pieces = layer_options(units, first, end);
+  const std::vector<LayerOptions> pieces = layer_options(units, part.first, part.end);
   for (std::size_t p = 0; p < pieces.size(); ++p) {
-    const std::string& key = model.layer(pieces[p].layer).key;
-    faults::reach(faults::Point::layer_started, key + ' ' + options_text(pieces[p].options));
-    const auto cuts = cuts_of(options, pieces[p].options, inputs);
+    const weights::LayerShape shape = model::shape_of(model.layer(pieces[p].layer));
+    faults::reach(faults::Point::layer_started, shape.key + ' ' + options_text(pieces[p].options));
     const kernels::Matrix weight = backend.permuted_transpose(
-        model::read_weight(model, pieces[p].layer).tensor(), factor.perm);
+        model::read_weight(model, pieces[p].layer, settings.format.plain_dtype(shape.dtype))
+            .tensor(),
+        factor.perm);
     const auto norms = backend.weight_norms(weight, factor, sketches, kSketchRows);
-    const auto errors =
-        backend.measure_options(weight, factor, cuts, settings, sketches, kSketchRows);
-    MeasuredLayer record = start_record(pieces[p], factor, options.size(), existing);
+    const auto errors = backend.measure_options(
+        weight, factor, recipes_of(settings.format, pieces[p].options, shape), settings.quantizer,
+        sketches, kSketchRows);
+    MeasuredLayer record = start_record(pieces[p], factor, settings.format, shape);
     for (std::size_t i = 0; i < errors.size(); ++i) {
       const auto option = static_cast<std::size_t>(pieces[p].options[i]);
-      record.err[option] = norm == ErrNorm::pooled
+      record.err[option] = settings.norm == config::ErrNorm::pooled
                                ? pooled_error(errors[i], norms, factor.damp)
-                               : mean_row_error(errors[i].row_errors, norms.row_norms);
+                               : row_mean_error(errors[i], norms);
       record.flushed_groups[option] = errors[i].flushed_groups;
+    }
+    if (const auto trial = trial_among(settings.trials, pieces[p])) {
+      settings.trials->take(pieces[p].layer,
+                            backend.quantize(weight, factor, *settings.format.recipe(*trial, shape),
+                                             settings.quantizer),
+                            factor.perm);
     }
     const double now = clock();
     record.seconds = now - begin;  // that of the first has the factorization in it
     begin = now;
-    record.cost = cost_of_layer(units, first, end, pieces[p].layer);
-    faults::reach(faults::Point::layer_measured, key);
+    record.cost = cost_of_layer(units, part.first, part.end, pieces[p].layer);
+    faults::reach(faults::Point::layer_measured, shape.key);
     if (!sink(record) && p + 1 < pieces.size()) return false;
   }
   return true;

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "kernels/api/backend.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/config/run_config.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/source_model.hpp"
+#include "pipeline/waves/deal_groups.hpp"
 #include "pipeline/waves/packed_hessian.hpp"
 #include "pipeline/waves/work_cost.hpp"
 
@@ -21,7 +23,7 @@ struct CalibratedGroup {
 };
 
 /// Random projections of a calibration row's inputs that stand in for them in the row's error:
-/// ||Omega X E|| / ||Omega X W|| tracks ||X E|| / ||X W|| to about 1 % (performance.md section 0).
+/// ||Omega X E|| / ||Omega X W|| tracks ||X E|| / ||X W|| to about 1 %.
 inline constexpr std::int64_t kSketchRows = 16;
 
 /// Errors of the options of one layer, and how the Hessian of its group behaved.
@@ -44,24 +46,36 @@ struct MeasuredLayer {
   static MeasuredLayer from_bytes(std::span<const std::byte>& bytes);
 };
 
-/// How errors are taken from the sweep (design.md section 3, step 6).
-enum class ErrNorm {
-  pooled,    ///< sqrt(tr(E^T H E) / tr(W^T H W)), closed form
-  row_mean,  ///< mean over calibration rows of ||X_r E|| / ||X_r W||, from sketches
+/// Layers of which the quantized weight is wanted beside the errors.
+struct TrialRequest {
+  /// By layer of the model: the option it is wanted at, -1 where it is not.
+  std::vector<std::int64_t> options;
+  /// Called before the layer's record goes to the sink. matrix: in the order of the factor's rows,
+  /// which `perm` leads back from.
+  std::function<void(std::int64_t layer, const kernels::QuantizedMatrix& matrix,
+                     std::span<const std::int32_t> perm)>
+      take;
+};
+
+/// How a group is measured.
+struct MeasureSettings {
+  const weights::WeightFormat& format;
+  kernels::QuantizerSettings quantizer;  ///< as settings_for_group has them
+  config::ErrNorm norm = config::ErrNorm::pooled;
+  const TrialRequest* trials = nullptr;  ///< null: of no layer
 };
 
 /// Takes a layer that is measured; returns whether to go on with the next one.
 using MeasuredLayerSink = std::function<bool(const MeasuredLayer&)>;
 
-/// Factors the Hessian of a group once and measures the layers and options of units [first, end)
-/// (measure_units of the group and `options`), layer after layer. What an option gives does not
-/// depend on the others measured with it. False where `sink` ended it before the last layer.
+/// Factors the Hessian of a group once and measures the layers and options of the part (units of
+/// measure_units of the group and the format), layer after layer. What an option gives does not
+/// depend on the others measured with it. A layer measured at an option that it is to be tried at
+/// is also quantized with it. False where `sink` ended it before the last layer.
 /// @throws Failure(bad_data) naming the tensor or the group, where weight or Hessian hold NaN
-bool measure_group(kernels::Backend& backend, const model::SourceModel& model, std::int64_t group,
-                   const CalibratedGroup& calibrated, std::span<const exl2::QuantOption> options,
-                   const kernels::QuantizerSettings& settings, ErrNorm norm,
-                   const GroupUnits& units, std::int64_t first, std::int64_t end,
-                   const MeasuredLayerSink& sink);
+bool measure_group(kernels::Backend& backend, const model::SourceModel& model,
+                   const CalibratedGroup& calibrated, const MeasureSettings& settings,
+                   const GroupUnits& units, const GroupPart& part, const MeasuredLayerSink& sink);
 
 /// One record of a layer from records of parts of its options, which together have all of them. In
 /// any order; all are of the same layer and say the same of its Hessian. @pre at least one

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <span>
 #include <string>
 
 #include "kernels/api/backend.hpp"
@@ -9,7 +8,7 @@
 #include "pipeline/config/run_config.hpp"
 #include "pipeline/control/run_control.hpp"
 #include "pipeline/formats/token_stream.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/source_model.hpp"
 #include "pipeline/report/event_collector.hpp"
 #include "pipeline/report/events.hpp"
@@ -39,7 +38,7 @@ struct Job {
   std::string hessians_fingerprint;  ///< of what Hessians and perplexity depend on
   Slices slices;
   kernels::QuantizerSettings settings;
-  std::span<const exl2::QuantOption> options;
+  const weights::WeightFormat& format;  ///< of the output
 };
 
 /// What this rank computes with.

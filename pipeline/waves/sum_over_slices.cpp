@@ -1,7 +1,5 @@
 #include "pipeline/waves/sum_over_slices.hpp"
 
-#include <algorithm>
-
 namespace shardquant::waves {
 
 namespace {
@@ -10,17 +8,12 @@ void add_to(std::span<float> sum, std::span<const float> part) {
   for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
 }
 
-std::int64_t slices_in_round(const Slices& slices, std::int64_t round, int ranks) {
-  return std::min<std::int64_t>(ranks, slices.count() - round * ranks);
-}
-
 }  // namespace
 
-void add_round_in_slice_order(comm::Communicator& comm, kernels::Backend& backend,
-                              const Slices& slices, std::int64_t round, int owner,
-                              std::int64_t inputs, kernels::ConstMatrixView partial,
-                              PackedHessian& sum, DeviceLink* link, const std::string& name) {
-  const auto senders = static_cast<int>(slices_in_round(slices, round, comm.size()));
+void add_round_in_slice_order(comm::Communicator& comm, kernels::Backend& backend, DeviceLink* link,
+                              const SummedGroup& group, std::int64_t senders,
+                              kernels::ConstMatrixView partial, PackedHessian& sum) {
+  const auto [name, inputs, owner] = group;
   const bool has_slice = comm.rank() < senders;
   std::vector<float> packed;
   std::vector<float> received;
@@ -62,7 +55,7 @@ void add_round_in_slice_order(comm::Communicator& comm, kernels::Backend& backen
 void collect_round_in_slice_order(comm::Communicator& comm, const Slices& slices,
                                   std::int64_t round, int owner, std::int64_t floats_per_row,
                                   std::span<const float> mine, std::span<float> all) {
-  const std::int64_t senders = slices_in_round(slices, round, comm.size());
+  const std::int64_t senders = slices.in_round(round, comm.size());
   if (comm.rank() != owner) {
     if (!mine.empty()) comm.send(std::as_bytes(mine), owner);
     return;

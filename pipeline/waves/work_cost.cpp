@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pipeline/model/layer_shape.hpp"
+
 namespace shardquant::waves {
 
 namespace {
@@ -51,21 +53,49 @@ GroupUnits sum_units(const model::HessianGroup& group) {
   return result;
 }
 
+/// An option of a layer on its way through the sweep.
+struct Option {
+  bool exists = false;
+  std::vector<kernels::RowGroup> groups;  ///< by which options share their beginnings; may be none
+};
+
+std::vector<Option> options_of(const weights::WeightFormat& format,
+                               const weights::LayerShape& layer) {
+  std::vector<Option> options;
+  for (std::int64_t index = 0; index < format.option_count(); ++index) {
+    const auto recipe = format.recipe(index, layer);
+    Option& option = options.emplace_back();
+    option.exists = recipe.has_value();
+    if (!recipe) continue;
+    if (const auto* groups = std::get_if<std::vector<kernels::RowGroup>>(&*recipe)) {
+      option.groups = *groups;
+    }
+  }
+  return options;
+}
+
+std::vector<std::size_t> sharing_order(const std::vector<Option>& options) {
+  std::vector<std::vector<kernels::RowGroup>> groups;
+  for (const Option& option : options) groups.push_back(option.groups);
+  return kernels::sharing_order(groups);
+}
+
 // Units of the options of one layer in sharing order.
 void add_layer_units(GroupUnits& result, const model::LinearLayer& layer, std::int64_t index,
-                     const std::vector<std::vector<kernels::RowGroup>>& cuts,
-                     const std::vector<std::size_t>& order, const std::vector<bool>& wanted) {
-  const std::vector<kernels::RowGroup>* before = nullptr;
-  const auto base = static_cast<std::size_t>(index) * cuts.size();
-  for (const std::size_t option : order) {
-    GroupUnits::Unit unit{index, static_cast<std::int64_t>(option), false, {}, {}};
-    unit.wanted = !cuts[option].empty() && (wanted.empty() || wanted[base + option]);
+                     const weights::WeightFormat& format, const std::vector<bool>& wanted) {
+  const std::vector<Option> options = options_of(format, model::shape_of(layer));
+  const Option* before = nullptr;
+  const auto base = static_cast<std::size_t>(index) * options.size();
+  for (const std::size_t place : sharing_order(options)) {
+    const Option& option = options[place];
+    GroupUnits::Unit unit{index, static_cast<std::int64_t>(place), false, {}, {}};
+    unit.wanted = option.exists && (wanted.empty() || wanted[base + place]);
     if (unit.wanted) {
       unit.first = sum_of(sweep_work(layer, 0), norm_work(layer));
       unit.after = before == nullptr
                        ? unit.first
-                       : sweep_work(layer, kernels::shared_rows(*before, cuts[option]));
-      before = &cuts[option];
+                       : sweep_work(layer, kernels::shared_rows(before->groups, option.groups));
+      before = &option;
     }
     result.units.push_back(unit);
   }
@@ -102,20 +132,14 @@ WorkAmount GroupUnits::work(std::int64_t first, std::int64_t end) const {
 }
 
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const exl2::QuantOption> options,
-                         const std::vector<bool>& wanted) {
+                         const weights::WeightFormat& format, const std::vector<bool>& wanted) {
   if (group.index == layout.head_group) return sum_units(group);
   GroupUnits result;
   result.group = group.index;
   result.setup = factor_work(group);
-  std::vector<std::vector<kernels::RowGroup>> cuts;
-  for (const exl2::QuantOption& option : options) {
-    cuts.push_back(exl2::cut_into_groups(option, group.inputs));
-  }
-  const std::vector<std::size_t> order = kernels::sharing_order(cuts);
   for (const std::int64_t index : group.layers) {
-    add_layer_units(result, layout.linear_layers[static_cast<std::size_t>(index)], index, cuts,
-                    order, wanted);
+    add_layer_units(result, layout.linear_layers[static_cast<std::size_t>(index)], index, format,
+                    wanted);
   }
   const bool any = std::any_of(result.units.begin(), result.units.end(),
                                [](const GroupUnits::Unit& unit) { return unit.wanted; });
@@ -123,8 +147,8 @@ GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianG
 }
 
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const exl2::QuantOption> options) {
-  return measure_units(layout, group, options, {});
+                         const weights::WeightFormat& format) {
+  return measure_units(layout, group, format, {});
 }
 
 GroupUnits quantize_units(const model::ModelLayout& layout, const model::HessianGroup& group,

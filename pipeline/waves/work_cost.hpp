@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/model_layout.hpp"
 
 namespace shardquant::waves {
 
-// What work costs, from shapes alone. Sources: performance.md section 2. All pure.
+// What work costs, from shapes alone: operations as the sums over rows and columns that each step
+// goes through. All pure.
 
 /// What a piece of work takes, by the kinds of operations that a machine does at different rates.
 struct WorkAmount {
@@ -53,11 +54,10 @@ struct GroupUnits {
 /// measured, and of groups with nothing wanted, one unit stands for adding up the Hessian. wanted:
 /// by layer * options + option.
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const exl2::QuantOption> options,
-                         const std::vector<bool>& wanted);
+                         const weights::WeightFormat& format, const std::vector<bool>& wanted);
 /// The same with everything wanted.
 GroupUnits measure_units(const model::ModelLayout& layout, const model::HessianGroup& group,
-                         std::span<const exl2::QuantOption> options);
+                         const weights::WeightFormat& format);
 
 /// Quantizing: a unit is one layer. wanted: by layer.
 GroupUnits quantize_units(const model::ModelLayout& layout, const model::HessianGroup& group,

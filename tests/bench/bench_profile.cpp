@@ -19,6 +19,7 @@
 #include "kernels/cpu/quantizer/column_sweep.hpp"
 #include "kernels/cpu/quantizer/exl2_groups.hpp"
 #include "kernels/prepare_process.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/formats/weights/exl2/quant_option.hpp"
 #include "pipeline/model/families/families.hpp"
 #include "pipeline/waves/work_cost.hpp"
@@ -72,7 +73,7 @@ class ProfileBench {
     waves::WorkAmount sum = waves::block_work(layout_, 0, kTokens, kLength);
     for (const model::HessianGroup& group : layout_.groups) {
       if (group.block != 0) continue;
-      const auto units = waves::measure_units(layout_, group, exl2::exl2_2023_options());
+      const auto units = waves::measure_units(layout_, group, exl2::exl2_format());
       sum += units.work(0, units.count());
     }
     return sum;
@@ -152,7 +153,7 @@ class ProfileBench {
     shape.row_length = kLength;
     seconds_.forward += seconds_of([&] {
       backend_.causal_attention(q, k, v, shape, out);
-      backend_.silu_product(gate, up);
+      backend_.gated_product(gate, up, kernels::Activation::silu);
       backend_.rms_norm(q, norm, 1e-5f, out);
       backend_.rms_norm(v, norm, 1e-5f, out);
       backend_.add(out, k);

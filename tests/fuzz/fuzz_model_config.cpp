@@ -25,8 +25,8 @@ void use(const model::ModelDescription& model, std::string_view text) {
     require(parameters > 0 && parameters == layout.block_parameters());
   }
   const std::string rewritten =
-      exl2::rewrite_config(text, "config.json", {4.0, 6, 64, 256, "tokens.i32"});
-  require(model::parse_model_description(rewritten, "config.json").storage == model::Storage::exl2);
+      exl2::rewrite_config(text, "config.json", {4.0, 6, 64, 256, "tokens.i32", {}});
+  require(model::parse_model_description(rewritten, "config.json").stored_format != nullptr);
 }
 
 }  // namespace

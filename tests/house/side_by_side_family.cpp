@@ -4,6 +4,7 @@
 #include "pipeline/model/model_description.hpp"
 #include "pipeline/model/parts/attention.hpp"
 #include "pipeline/model/parts/gated_mlp.hpp"
+#include "pipeline/model/read_rope.hpp"
 
 namespace shardquant::model {
 
@@ -11,6 +12,7 @@ namespace {
 
 void read(const formats::JsonNode& config, ModelDescription& model) {
   require_silu(config);
+  model.rope = read_rope(config);
   model.windows = read_windows(config, model.layers, {});
 }
 
@@ -29,6 +31,6 @@ std::vector<Branch> branches(const ModelDescription& model, std::int64_t) {
 }  // namespace
 
 extern const Family kSideBySide;
-const Family kSideBySide{"SideBySideForCausalLM", "SideBySide", 0, read, branches};
+const Family kSideBySide{"SideBySideForCausalLM", "SideBySide", 0, false, read, branches};
 
 }  // namespace shardquant::model

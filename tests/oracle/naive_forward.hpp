@@ -100,6 +100,17 @@ inline Dense causal_attention(const Dense& q, const Dense& k, const Dense& v,
   return out;
 }
 
+/// gelu_tanh(gate) * up, transformers' gelu_pytorch_tanh
+inline Dense gelu_product(const Dense& gate, const Dense& up) {
+  Dense out(gate.rows, gate.cols);
+  for (std::size_t i = 0; i < out.values.size(); ++i) {
+    const double x = gate.values[i];
+    const double inner = std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+    out.values[i] = 0.5 * x * (1.0 + std::tanh(inner)) * up.values[i];
+  }
+  return out;
+}
+
 /// silu(gate) * up
 inline Dense silu_product(const Dense& gate, const Dense& up) {
   Dense out(gate.rows, gate.cols);

@@ -18,6 +18,7 @@
 #include "pipeline/formats/safetensors_writer.hpp"
 #include "pipeline/formats/shard_file.hpp"
 #include "pipeline/model/model_layout.hpp"
+#include "tests/support/seeded_stream.hpp"
 
 namespace shardquant::tests {
 
@@ -28,36 +29,14 @@ using formats::TensorSpec;
 
 constexpr std::int64_t kBlock = 1 << 18;  // elements in memory
 
-// splitmix64 (Steele, Lea, Flood 2014).
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-
-  std::uint64_t next() {
-    state_ += 0x9e3779b97f4a7c15u;
-    std::uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
-  // Nearly normal, mean 0, variance 1: the sum of four uniform numbers. No library function is
-  // involved, so that the bytes do not depend on the machine.
-  float normal() {
-    const std::uint64_t bits = next();
-    std::int64_t sum = 0;
-    for (int i = 0; i < 4; ++i) sum += static_cast<std::int64_t>(bits >> (16 * i) & 0xffffu);
-    constexpr float kDeviation = 37837.2f;  // 65536 sqrt(4 / 12)
-    return static_cast<float>(sum - 131070) / kDeviation;
-  }
-
- private:
-  std::uint64_t state_;
-};
-
-std::uint64_t seed_for(std::uint64_t seed, const std::string& name) {
-  std::uint64_t hash = 0xcbf29ce484222325u ^ seed * 0x9e3779b97f4a7c15u;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
+// Nearly normal, mean 0, variance 1: the sum of four uniform numbers. No library function is
+// involved, so that the bytes do not depend on the machine.
+float draw_normal(SeededStream& random) {
+  const std::uint64_t bits = random.next();
+  std::int64_t sum = 0;
+  for (int i = 0; i < 4; ++i) sum += static_cast<std::int64_t>(bits >> (16 * i) & 0xffffu);
+  constexpr float kDeviation = 37837.2f;  // 65536 sqrt(4 / 12)
+  return static_cast<float>(sum - 131070) / kDeviation;
 }
 
 struct Recipe {
@@ -94,14 +73,14 @@ void store(float value, Dtype dtype, std::byte* place) {
 
 void write_tensor(const formats::FileHandle& file, std::int64_t offset, const TensorSpec& tensor,
                   const Recipe& recipe, std::uint64_t seed) {
-  Random random(seed_for(seed, tensor.name));
+  SeededStream random(seed, tensor.name);
   const std::int64_t width = formats::dtype_bytes(tensor.dtype);
   const std::int64_t count = tensor.bytes() / width;
   std::vector<std::byte> block(std::min(kBlock, count) * width);
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     const std::int64_t size = std::min(kBlock, count - begin);
     for (std::int64_t i = 0; i < size; ++i) {
-      float value = recipe.mean + recipe.deviation * random.normal();
+      float value = recipe.mean + recipe.deviation * draw_normal(random);
       if (recipe.outliers && (begin + i) % 61 == 7) value *= 4.0f;
       store(value, tensor.dtype, block.data() + i * width);
     }
@@ -275,7 +254,7 @@ void make_model(const std::filesystem::path& folder, const MakeModelOptions& opt
 void make_tokens(const std::filesystem::path& file, std::int64_t count, std::int64_t vocab,
                  std::uint64_t seed) {
   if (count < 1 || vocab < 1) throw std::invalid_argument("no tokens or no vocabulary");
-  Random random(seed_for(seed, "tokens"));
+  SeededStream random(seed, "tokens");
   std::vector<std::int32_t> tokens(count);
   for (std::int32_t& token : tokens) {
     // The cube makes small ids frequent, as they are in text.

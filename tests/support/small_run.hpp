@@ -6,6 +6,7 @@
 
 #include "kernels/make_backend.hpp"
 #include "pipeline/comm/local_communicator.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/model/source_model.hpp"
 #include "pipeline/waves/run_context.hpp"
 #include "tests/support/make_model.hpp"
@@ -58,7 +59,7 @@ class SmallRun {
              "hessians",
              {config_.calibration.rows, config_.calibration.slice_rows, kLength},
              {},
-             exl2::exl2_2023_options()},
+             exl2::exl2_format()},
             {*backend_, nullptr}};
   }
 

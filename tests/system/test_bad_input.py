@@ -1,6 +1,5 @@
 """Malformed files end in the exit code of their kind, with one message that names the file, in less
-than a second, with little memory, and with nothing written. The sets are those of reliability.md
-sections 3, 5 and 6. Arguments: PROGRAM MAKE_MODEL SOURCE_DIR TIME_FACTOR."""
+than a second, with little memory, and with nothing written. Arguments: PROGRAM MAKE_MODEL SOURCE_DIR TIME_FACTOR."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 """Numbers that cannot be worked with end in 65, naming tensor, place and count; numbers that are only
-large or small give finite results. The sets are those of reliability.md sections 8 and 9.
+large or small give finite results.
 Arguments: PROGRAM MAKE_MODEL SOURCE_DIR TIME_FACTOR."""
 
 import json

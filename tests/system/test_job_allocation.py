@@ -127,6 +127,26 @@ def check_measurement():
     check(done.returncode == NO_INPUT, f"no measurement: {done.stderr}")
 
 
+def check_format_ties():
+    """A plan that parts what the format's readers load as one layer is refused before any work."""
+    other = ("-s", "output.format=compressed-tensors", "-s", "allocate.head_bits=16")
+    own = run("run", "first.yaml", *other, "-s", "output.dir=packed", "-s", "work.dir=packed-work")
+    check(own.returncode == 0, own.stderr)
+    plan = json.loads(Path("packed/plan.json").read_text())
+    choices = plan["choices"]
+    query, key = (f"model.layers.0.self_attn.{name}_proj" for name in "qk")
+    check(choices[query] == choices[key], f"{query} and {key} are not tied")
+    measured = json.loads(Path("packed/measurement.json").read_text())["measurement"]
+    options = {option["desc"] for layer in measured if layer["key"] == query for option in layer["options"]}
+    choices[query] = min(options - {choices[query]})
+    plan["recipes"] = {}
+    Path("parted.json").write_text(json.dumps(plan))
+    done = run("run", "first.yaml", *other, "-s", "allocate.plan=parted.json", "-s", "output.dir=parted", "-s",
+               "work.dir=packed-work")
+    check(done.returncode == BAD_DATA and "share one option" in done.stderr and query in done.stderr, done.stderr)
+    check(not Path("parted").exists(), "an output folder of a plan that was refused")
+
+
 def check_refused():
     for allocate, words in (("bpw: 4, size: 1GB", ["allocate.bpw and allocate.size"]), ("size: 12 parsecs", ["GiB"]),
                             ("bpw: 5, floor: ['x']", ["floor"]), ("bpw: 5, pin: [[a]]", ["allocate.pin", "a list"]),
@@ -149,6 +169,7 @@ def main():
     weight, _ = check_size()
     check_plan()
     check_measurement()
+    check_format_ties()
     check_refused()
     print(f"{cases} allocations are solve's; 200 kB asked, {weight} bytes made; plan and measurement brought along")
 

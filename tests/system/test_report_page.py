@@ -59,9 +59,12 @@ def compare(what, got, want):
 
 def check_values(browser, report):
     output, evaluation = report["output"], report["evaluation"]
-    # Few blocks are rows of the table, many are its columns.
+    # Few blocks are rows of the tables, many are their columns.
     count = compare("bits", sorted(plotted(browser, "#bits td[data-bits]", "layer", "bits", "err")),
                     sorted((layer["name"], layer["bpw"], layer["err"]) for layer in report["layers"]))
+    count += compare("sensitivity",
+                     sorted(plotted(browser, "#sensitivity td[data-sensitivity]", "layer", "sensitivity")),
+                     sorted((layer["name"], layer["sensitivity"]) for layer in report["layers"]))
     count += compare("frontier", series(browser, "frontier", "frontier"),
                      [(p["bpw"], p["value"]) for p in report["frontier"]])
     count += compare("bound", series(browser, "frontier", "bound"),
@@ -178,12 +181,12 @@ def check_access(browser):
 
 
 def contrast_faults(browser):
-    """Cells of the heat map whose text is less than 4.5 to 1 from its ground."""
+    """Cells of the heat maps whose text is less than 4.5 to 1 from its ground."""
     return browser.evaluate("""(() => {
       const light = c => c.map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
         .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
       const numbers = text => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
-      return Array.from(document.querySelectorAll('#bits td[data-bits]')).map(cell => {
+      return Array.from(document.querySelectorAll('table.heat td[data-layer]')).map(cell => {
         const style = getComputedStyle(cell);
         const [a, b] = [light(numbers(style.color)), light(numbers(style.backgroundColor))];
         return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);

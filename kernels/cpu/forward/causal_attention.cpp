@@ -2,7 +2,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "kernels/cpu/forward/fast_exp.hpp"
@@ -37,7 +36,7 @@ void causal_attention(ConstMatrixView q, ConstMatrixView k, ConstMatrixView v,
   const std::int64_t blocks = (length + kQueryBlock - 1) / kQueryBlock;
   const std::int64_t items = q.rows / length * shape.heads * blocks;
   const std::int64_t window = shape.window > 0 ? shape.window : length;
-  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim)));
+  const float scale = shape.score_scale();
   std::vector<float> scores_of_threads(static_cast<std::size_t>(threads * kQueryBlock * length));
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
   for (std::int64_t item = 0; item < items; ++item) {

@@ -21,7 +21,8 @@ void rotate(MatrixView x, std::int64_t heads, ConstMatrixView cosines, ConstMatr
 /// Holds 64 * row_length floats per thread beside its arguments.
 void causal_attention(ConstMatrixView q, ConstMatrixView k, ConstMatrixView v,
                       const AttentionShape& shape, MatrixView out, int threads);
-void silu_product(MatrixView gate, ConstMatrixView up, int threads);
+void gated_product(MatrixView gate, ConstMatrixView up, Activation activation, int threads);
+void soft_cap(MatrixView x, float cap, int threads);
 void add(MatrixView x, ConstMatrixView y, int threads);
 void negative_log_likelihood(MatrixView logits, std::span<const std::int32_t> targets,
                              std::span<double> losses, int threads);

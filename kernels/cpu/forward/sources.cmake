@@ -1,5 +1,5 @@
 set(forward_sources
-  rms_norm.cpp linear.cpp rotate.cpp causal_attention.cpp silu_product.cpp add.cpp
+  rms_norm.cpp linear.cpp rotate.cpp causal_attention.cpp gated_product.cpp soft_cap.cpp add.cpp
   negative_log_likelihood.cpp count_nonfinite.cpp load_weight.cpp)
 list(TRANSFORM forward_sources PREPEND forward/)
 

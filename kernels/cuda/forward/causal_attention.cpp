@@ -1,7 +1,6 @@
 #include "kernels/cuda/forward/causal_attention.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/cuda/cuda_check.hpp"
 #include "kernels/cuda/forward/forward_launchers.hpp"
@@ -29,7 +28,7 @@ void causal_attention(DeviceContext& context, ConstMatrixView q, ConstMatrixView
   const std::int64_t length = shape.row_length;
   const std::int64_t dim = shape.head_dim;
   const std::int64_t window = shape.window > 0 ? shape.window : length;
-  const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim)));
+  const float scale = shape.score_scale();
   const float one = 1.0f;
   const float zero = 0.0f;
   const std::int64_t most_queries = std::min(kQueryBlock, length);

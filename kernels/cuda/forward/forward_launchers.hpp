@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/api/forward_ops.hpp"
 #include "kernels/api/matrix.hpp"
 
 /// The kernels of the forward pass; see kernels/cuda/launchers.hpp. All pointers and matrices are
@@ -29,7 +30,9 @@ struct ScoreBlock {
 };
 /// Softmax in place over the keys. scores: dense
 void launch_causal_softmax(float* scores, const ScoreBlock& block, cudaStream_t stream);
-void launch_silu_product(MatrixView gate, ConstMatrixView up, cudaStream_t stream);
+void launch_gated_product(MatrixView gate, ConstMatrixView up, Activation activation,
+                          cudaStream_t stream);
+void launch_soft_cap(MatrixView x, float cap, cudaStream_t stream);
 void launch_add(MatrixView x, ConstMatrixView y, cudaStream_t stream);
 /// targets: [T]; losses: [T]
 void launch_negative_log_likelihood(ConstMatrixView logits, const std::int32_t* targets,

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include "pipeline/model/model_description.hpp"
-#include "pipeline/model/parts/attention.hpp"
 #include "pipeline/model/parts/gated_mlp.hpp"
 
 namespace shardquant::model {
 
-std::vector<Branch> dense_branches(const ModelDescription& model, std::int64_t block) {
+AttentionSettings attention_of(const ModelDescription& model, std::int64_t block) {
   AttentionSettings attention;
   attention.hidden_size = model.hidden_size;
   attention.heads = model.heads;
@@ -19,9 +18,15 @@ std::vector<Branch> dense_branches(const ModelDescription& model, std::int64_t b
   attention.o_bias = model.o_bias;
   attention.qk_norm = model.qk_norm;
   attention.epsilon = static_cast<float>(model.rms_norm_eps);
+  attention.norm_shift = model.norm_shift;
+  attention.score_scale = model.query_scale;
   attention.rope = model.rope;
+  return attention;
+}
+
+std::vector<Branch> dense_branches(const ModelDescription& model, std::int64_t block) {
   return {
-      {"input_layernorm.weight", {std::make_shared<Attention>(attention)}},
+      {"input_layernorm.weight", {std::make_shared<Attention>(attention_of(model, block))}},
       {"post_attention_layernorm.weight",
        {std::make_shared<GatedMlp>(model.hidden_size, model.intermediate_size, model.mlp_bias)}}};
 }

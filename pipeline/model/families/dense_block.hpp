@@ -4,12 +4,16 @@
 #include <vector>
 
 #include "pipeline/model/families/family.hpp"
+#include "pipeline/model/parts/attention.hpp"
 
 namespace shardquant::model {
 
 /// The block of Llama and its kin: attention, then a gated MLP, each on a norm of its own, with
 /// what the description says of biases, windows and q/k norms.
 std::vector<Branch> dense_branches(const ModelDescription& model, std::int64_t block);
+
+/// What the description says of the attention of a block.
+AttentionSettings attention_of(const ModelDescription& model, std::int64_t block);
 
 /// Where a family has sliding windows when config.json has no layer_types.
 struct WindowRule {

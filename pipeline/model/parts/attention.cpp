@@ -14,8 +14,8 @@ void Attention::declare(PartTensors& tensors) {
   k_ = projection("self_attn.k_proj", keys());
   v_ = projection("self_attn.v_proj", keys());
   if (s.qk_norm) {
-    q_norm_ = tensors.vector("self_attn.q_norm.weight", s.head_dim);
-    k_norm_ = tensors.vector("self_attn.k_norm.weight", s.head_dim);
+    q_norm_ = tensors.vector("self_attn.q_norm.weight", s.head_dim, s.norm_shift);
+    k_norm_ = tensors.vector("self_attn.k_norm.weight", s.head_dim, s.norm_shift);
   }
   o_ = tensors.linear({"self_attn.o_proj", queries(), s.hidden_size, s.o_bias, "o_in"});
   rope_ = tensors.rope(s.rope, s.head_dim);
@@ -46,8 +46,8 @@ void Attention::run(PartRun& run, ConstMatrixView x, MatrixView out) const {
   kernels::Backend& backend = run.backend();
   backend.rotate(q, s.heads, run.rope_cosines(rope_), run.rope_sines(rope_));
   backend.rotate(k, s.kv_heads, run.rope_cosines(rope_), run.rope_sines(rope_));
-  backend.causal_attention(q, k, v, {run.row_length(), s.heads, s.kv_heads, s.head_dim, s.window},
-                           mixed);
+  backend.causal_attention(
+      q, k, v, {run.row_length(), s.heads, s.kv_heads, s.head_dim, s.window, s.score_scale}, mixed);
   run.linear(o_, mixed, out);
 }
 

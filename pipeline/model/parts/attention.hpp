@@ -13,8 +13,10 @@ struct AttentionSettings {
   std::int64_t window = 0;  ///< tokens a query sees, itself included; 0: all before it
   bool qkv_bias = false;
   bool o_bias = false;
-  bool qk_norm = false;  ///< q_norm and k_norm [head_dim], of every head before the rotation
-  float epsilon = 0.0f;  ///< of these norms
+  bool qk_norm = false;      ///< q_norm and k_norm [head_dim], of every head before the rotation
+  float epsilon = 0.0f;      ///< of these norms
+  float norm_shift = 0.0f;   ///< added to their weights
+  float score_scale = 0.0f;  ///< 0: 1 / sqrt(head_dim)
   RopeSettings rope;
 };
 

@@ -14,7 +14,7 @@ void GatedMlp::run(PartRun& run, kernels::ConstMatrixView x, kernels::MatrixView
   const kernels::MatrixView up = run.scratch(intermediate_size_, intermediate_size_);
   run.linear(gate_, x, gate);
   run.linear(up_, x, up);
-  run.backend().silu_product(gate, up);
+  run.backend().gated_product(gate, up, activation_);
   run.linear(down_, gate, out);
 }
 

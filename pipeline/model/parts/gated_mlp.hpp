@@ -4,12 +4,16 @@
 
 namespace shardquant::model {
 
-/// down_proj(silu(gate_proj x) * up_proj x), below "mlp.": gate and up see "mlp_in", down
+/// down_proj(activation(gate_proj x) * up_proj x), below "mlp.": gate and up see "mlp_in", down
 /// "down_in".
 class GatedMlp final : public Part {
  public:
-  GatedMlp(std::int64_t hidden_size, std::int64_t intermediate_size, bool has_bias)
-      : hidden_size_(hidden_size), intermediate_size_(intermediate_size), has_bias_(has_bias) {}
+  GatedMlp(std::int64_t hidden_size, std::int64_t intermediate_size, bool has_bias,
+           kernels::Activation activation = kernels::Activation::silu)
+      : hidden_size_(hidden_size),
+        intermediate_size_(intermediate_size),
+        has_bias_(has_bias),
+        activation_(activation) {}
 
   void declare(PartTensors& tensors) override;
   std::int64_t scratch_floats() const override { return 2 * intermediate_size_; }
@@ -19,6 +23,7 @@ class GatedMlp final : public Part {
   std::int64_t hidden_size_;
   std::int64_t intermediate_size_;
   bool has_bias_;
+  kernels::Activation activation_;
   std::int64_t gate_ = 0, up_ = 0, down_ = 0;
 };
 

@@ -29,8 +29,9 @@ class PartTensors {
 
   /// A layer that is quantized.
   virtual std::int64_t linear(const PartLinear& layer) = 0;
-  /// A vector that is not, by its name below the block: "self_attn.q_norm.weight".
-  virtual std::int64_t vector(const std::string& name, std::int64_t size) = 0;
+  /// A vector that is not, by its name below the block: "self_attn.q_norm.weight". shift: added to
+  /// it when it is loaded (norms of families that multiply by 1 + w).
+  virtual std::int64_t vector(const std::string& name, std::int64_t size, float shift = 0.0f) = 0;
   /// A rotary table; parts that ask for the same one share it.
   virtual std::int64_t rope(const RopeSettings& settings, std::int64_t head_dim) = 0;
 };

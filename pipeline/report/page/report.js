@@ -65,27 +65,24 @@ function readableOn(color) {
   return luminance > 0.179 ? '#000' : '#fff';
 }
 
-// Layers by part and block. Few blocks are rows with their figures; many are columns without, so that all are seen at once.
-function drawBits() {
-  const kMostRows = 16;
+// Layers by part and block, the darker the larger value(layer). Few blocks are rows with their figures; many are columns
+// without, so that all are seen at once. caption(low, high): the words at both ends; data(layer): what a cell is marked with.
+const kMostRows = 16;
+
+function heatMap(caption, value, shown, data) {
   const roles = [...new Set(report.layers.map(l => l.role))];
   const blocks = [...new Set(report.layers.map(l => l.block))];
   const layers = new Map(report.layers.map(l => [`${l.block} ${l.role}`, l]));
-  const all = report.layers.map(l => l.bpw);
+  const all = report.layers.map(value);
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const many = blocks.length > kMostRows;
   const shortRole = role => role.replace(/_proj$/, '');
-  byId('bits-note').textContent = 'Bits per weight that the allocation gave each linear layer. ' + (many ?
-    'Columns are the blocks of the network, from the first to the last; the figures are in the table under "Error along the network".' :
-    'Rows are the blocks of the network, from the first to the last.');
 
   function cellOf(block, role) {
     const layer = layers.get(`${block} ${role}`);
     if (!layer) return element('td');
-    const share = high > low ? (layer.bpw - low) / (high - low) : 0.5;
-    const name = `${layer.name}: ${fixed(layer.bpw, 2)} bits (${layer.option}), error ${short(layer.err)}`;
-    const cell = element('td', {'data-layer': layer.name, 'data-bits': String(layer.bpw), 'data-err': String(layer.err),
-      'data-name': name, title: name}, many ? '' : fixed(layer.bpw, 2));
+    const share = high > low ? (value(layer) - low) / (high - low) : 0.5;
+    const cell = element('td', {'data-layer': layer.name, ...data(layer)}, many ? '' : shown(layer));
     const ground = [[222, 235, 247], [8, 60, 125]].reduce((light, dark) => light.map((v, i) => v + (dark[i] - v) * share));
     cell.style.background = `rgb(${ground.map(Math.round).join(' ')})`;
     cell.style.color = readableOn(ground);
@@ -93,7 +90,8 @@ function drawBits() {
   }
 
   const node = element('table', {class: many ? 'heat many' : 'heat'});
-  node.append(element('caption', {}, fixed(low, 2), element('span', {class: 'key', 'aria-hidden': 'true'}), `${fixed(high, 2)} bits`));
+  const [least, most] = caption(low, high);
+  node.append(element('caption', {}, least, element('span', {class: 'key', 'aria-hidden': 'true'}), most));
   const [rows, columns] = many ? [roles, blocks] : [blocks, roles];
   const heading = column => many ? (column % 10 === 0 ? String(column) : '') : shortRole(column);
   node.append(element('thead', {}, element('tr', {}, element('th', {scope: 'col'}, 'block'),
@@ -104,7 +102,28 @@ function drawBits() {
       ...columns.map(column => many ? cellOf(column, row) : cellOf(row, column))));
   }
   node.append(body);
-  byId('bits').replaceChildren(node);
+  return node;
+}
+
+function drawBits() {
+  const many = new Set(report.layers.map(l => l.block)).size > kMostRows;
+  byId('bits-note').textContent = 'Bits per weight that the allocation gave each linear layer. ' + (many ?
+    'Columns are the blocks of the network, from the first to the last; the figures are in the table under "Error along the network".' :
+    'Rows are the blocks of the network, from the first to the last.');
+  const named = l => `${l.name}: ${fixed(l.bpw, 2)} bits (${l.option}), error ${short(l.err)}`;
+  byId('bits').replaceChildren(heatMap((low, high) => [fixed(low, 2), `${fixed(high, 2)} bits`], l => l.bpw, l => fixed(l.bpw, 2),
+    l => ({'data-bits': String(l.bpw), 'data-err': String(l.err), 'data-name': named(l), title: named(l)})));
+}
+
+function drawSensitivity() {
+  const known = report.layers.length > 0 && report.layers.every(l => isNumber(l.sensitivity) && l.sensitivity > 0);
+  byId('sensitivity-section').hidden = !known;
+  if (!known) return;
+  const named = l => `${l.name}: ${short(l.sensitivity)}`;
+  byId('sensitivity').replaceChildren(heatMap(
+    (low, high) => [short(10 ** low), `${short(10 ** high)}, on a scale of logarithms`],
+    l => Math.log10(l.sensitivity), l => l.sensitivity.toPrecision(2),
+    l => ({'data-sensitivity': String(l.sensitivity), 'data-name': named(l), title: named(l)})));
 }
 
 function drawFrontier() {
@@ -250,7 +269,9 @@ function drawCharts() {
 drawVerdict();
 drawSummary();
 drawBits();
+drawSensitivity();
 nameWhatIsPointedAt('bits', 'bits-named');
+nameWhatIsPointedAt('sensitivity', 'sensitivity-named');
 nameWhatIsPointedAt('along', 'along-named');
 drawRest();
 drawCharts();

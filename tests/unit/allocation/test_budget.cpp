@@ -20,6 +20,7 @@ AllocationInput two_layers() {
   input.name = "two.json";
   input.layers = {{"a", 100, {{"x", 250, 0.5, 2.5, 250}, {"y", 400, 0.25, 4.0, 400}}},
                   {"b", 300, {{"x", 750, 0.5, 2.5, 750}, {"y", 1200, 0.125, 4.0, 1200}}}};
+  for (AllocationLayer& layer : input.layers) layer.sensitivity = 0.5;
   return input;
 }
 
@@ -100,7 +101,7 @@ TEST(Objective, OutsideItsDomainNamesLayerOptionAndField) {
   expect_refusal([&] { allocate(input, request); }, ExitCode::bad_data, {"layer b", "log"});
   request.objective = "least";
   expect_refusal([&] { allocate(input, request); }, ExitCode::config,
-                 {"least", "sum, nll, sum_squares, log, minimax_sum, weighted, exl2-2023"});
+                 {"least", "sum, nll, sum_squares, log, minimax_sum, weighted, kl, exl2-2023"});
 }
 
 TEST(Objective, TheRuleKnowsNoConstraints) {

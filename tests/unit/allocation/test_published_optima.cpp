@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kShared = "data/measurements/llama2-70b.2023.json";
 constexpr double kRelative = 1e-9;
 
-// Llama-2-70B as ExLlamaV2 measured it; the figures are those of performance.md section 8.
+// Llama-2-70B as ExLlamaV2 measured it; the figures are proved optima.
 class PublishedOptima : public testing::Test {
  protected:
   void SetUp() override {

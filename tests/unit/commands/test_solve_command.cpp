@@ -1,4 +1,6 @@
 #include "pipeline/commands/solve_command.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
+#include "pipeline/formats/weights/exl2/quant_option.hpp"
 
 #include <gtest/gtest.h>
 
@@ -133,7 +135,7 @@ TEST_F(SolveCommand, MeetsASizeOfTheFolder) {
 // The upper bound that the allocation works with is never below the size itself.
 TEST_F(SolveCommand, BoundsTheSizeOfTheFolder) {
   for (const std::int64_t shard_mib : {1, 8192}) {
-    const forecast::OutputSize size(model_, 6, shard_mib);
+    const forecast::OutputSize size(model_, exl2::exl2_format(), 6, shard_mib);
     const allocation::FolderSize by_layer = size.by_layer(measurement_);
     for (std::size_t option : {0u, 5u, 11u, 23u}) {
       records::Plan plan;

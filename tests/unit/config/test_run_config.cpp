@@ -63,6 +63,7 @@ TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
   expected.calibration.tokens = "/jobs/t";
   expected.calibration.rows = 1;
   expected.calibration.length = 2;
+  expected.allocate.head_bits = 6;  // what suits EXL2
   expected.output.dir = "/jobs/o";
   expected.work.dir = "/jobs/w";
   EXPECT_EQ(config::resolved_text(config), config::resolved_text(expected));
@@ -71,7 +72,8 @@ TEST(RunConfig, WhatIsLeftOutHasItsDefault) {
 TEST(RunConfig, BlockStyleQuotedKeysAndWindowsLineBreaksAreTheSame) {
   const std::string block =
       "---\r\nversion: 1\r\n'model':\r\n  \"path\": \"models/demo\"\r\ncalibration:\r\n"
-      "  tokens: tokens.i32\r\n  rows: +64\r\n  length: 256\r\noutput:\r\n  dir: 'out'\r\n"
+      "  tokens: tokens.i32\r\n  rows: +64\r\n  length: 256\r\nallocate:\r\n"
+      "  objective: sum\r\noutput:\r\n  dir: 'out'\r\n"
       "work:\r\n  dir: >-\r\n    work\r\n...\r\n";
   EXPECT_EQ(config::resolved_text(parse(block)), config::resolved_text(parse(kExample)));
 }
@@ -269,6 +271,8 @@ TEST(RunConfig, ResolvedTextReadBackGivesTheSameText) {
     if (config.quantizer.shrink_low > config.quantizer.shrink_high) {
       std::swap(config.quantizer.shrink_low, config.quantizer.shrink_high);
     }
+    // 0 stands for what suits the format, and is no longer there when it is read.
+    if (config.allocate.head_bits == 0) config.allocate.head_bits = 16;
     keep_one_place(config.calibration, round % 3);
     keep_one_budget(config.allocate, round / 3 % 3);
     const std::string text = config::resolved_text(config);

@@ -128,7 +128,7 @@ TEST(Sweep, what_is_wrong_is_named_with_its_place) {
       {"{bpw: [4], head_bits: {default: 6, when_bpw_above: {x: 8}}}",
        "sweep.head_bits.when_bpw_above: expects a number from 1 to 16, found 'x'"},
       {"{bpw: [7], head_bits: {default: 6, when_bpw_above: {6: 9}}}",
-       "sweep.head_bits: expects 2, 3, 4, 5, 6, 8 or 16, found 9"},
+       "sweep.head_bits: expects 0, 2, 3, 4, 5, 6, 8 or 16, found 9"},
   };
   for (const auto& [sweep, text] : cases) {
     const Refusal refused = refused_sweep(sweep);

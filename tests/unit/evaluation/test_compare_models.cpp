@@ -11,8 +11,8 @@
 #include "pipeline/evaluation/evaluate_documents.hpp"
 #include "pipeline/formats/file_handle.hpp"
 #include "pipeline/model/run_head.hpp"
-#include "tests/oracle/naive_forward.hpp"
 #include "tests/support/backend_test.hpp"
+#include "tests/support/naive_twin.hpp"
 #include "tests/support/opened_model.hpp"
 #include "tests/support/temp_directory.hpp"
 
@@ -40,34 +40,6 @@ void make_coarse_copy(const fs::path& folder, std::uint16_t mask) {
   std::ofstream(folder / "model.safetensors", std::ios::binary) << bytes;
 }
 
-oracle::NaiveModel twin_of(const OpenedModel& opened) {
-  oracle::NaiveModel naive;
-  const model::ModelDescription& description = opened.description;
-  naive.layers = description.layers;
-  naive.heads = description.heads;
-  naive.kv_heads = description.kv_heads;
-  naive.head_dim = description.head_dim;
-  naive.epsilon = description.rms_norm_eps;
-  naive.windows.assign(static_cast<std::size_t>(description.layers), 0);
-  naive.frequencies = oracle::rope_frequencies(10000.0, description.head_dim);
-  for (const std::string& name : opened.folder.names()) {
-    const std::vector<std::int64_t>& shape = opened.folder.at(name).shape;
-    Dense tensor(shape.size() == 2 ? shape[0] : 1, shape.back());
-    std::vector<float> values(tensor.values.size());
-    model::read_floats(opened.folder, name, 0, values);
-    std::copy(values.begin(), values.end(), tensor.values.begin());
-    naive.tensors.emplace(name, tensor);
-  }
-  return naive;
-}
-
-Dense logits_of(const oracle::NaiveModel& naive, const std::vector<std::int32_t>& document) {
-  Dense x = naive.embed(document);
-  std::vector<Dense> inputs;
-  for (std::int64_t i = 0; i < naive.layers; ++i) x = naive.block(x, i, x.rows, inputs);
-  return naive.head(x);
-}
-
 // The definition, over all tokens in double precision.
 evaluation::Comparison compare_plainly(const oracle::NaiveModel& plain,
                                        const oracle::NaiveModel& other,
@@ -77,8 +49,8 @@ evaluation::Comparison compare_plainly(const oracle::NaiveModel& plain,
   double nll_plain = 0.0;
   double nll_other = 0.0;
   for (const auto& document : documents) {
-    const Dense p = logits_of(plain, document);
-    const Dense q = logits_of(other, document);
+    const Dense p = naive_logits(plain, document);
+    const Dense q = naive_logits(other, document);
     for (std::int64_t t = 0; t + 1 < p.rows; ++t) {
       double divergence = 0.0;
       std::int64_t top_p = 0;
@@ -141,7 +113,8 @@ TEST_P(CompareModels, figures_are_those_of_the_definition_in_double_precision) {
   const OpenedModel coarse(folder.path() / "coarse");
   const auto got =
       evaluation::summarize(compare(plain, coarse, evaluation::batch_documents(documents())));
-  const auto want = compare_plainly(twin_of(plain), twin_of(coarse), documents());
+  const auto want = compare_plainly(naive_twin(plain.description, plain.folder),
+                                    naive_twin(coarse.description, coarse.folder), documents());
   EXPECT_EQ(got.tokens, want.tokens);
   EXPECT_GT(want.mean_divergence, 1e-3);
   EXPECT_LT(want.top_agreement, 1.0);
@@ -186,8 +159,8 @@ TEST_P(CompareModels, errors_along_the_blocks_are_those_of_the_hidden_states) {
                                           settings, take));
   EXPECT_EQ(std::ssize(steps), std::ssize(batches) * (plain.description.layers + 1));
 
-  const oracle::NaiveModel naive_plain = twin_of(plain);
-  const oracle::NaiveModel naive_coarse = twin_of(coarse);
+  const oracle::NaiveModel naive_plain = naive_twin(plain.description, plain.folder);
+  const oracle::NaiveModel naive_coarse = naive_twin(coarse.description, coarse.folder);
   std::vector<double> squared(static_cast<std::size_t>(naive_plain.layers)), norm(squared);
   for (const auto& document : documents()) {
     const auto x = states_of(naive_plain, document);
@@ -241,7 +214,7 @@ TEST_P(CompareModels, parts_and_passes_give_the_same_figures) {
 // Rows that are filled up predict what they predict alone.
 TEST_P(CompareModels, documents_are_evaluated_as_rows_of_their_own) {
   const OpenedModel plain(kDemo);
-  const oracle::NaiveModel naive = twin_of(plain);
+  const oracle::NaiveModel naive = naive_twin(plain.description, plain.folder);
   const evaluation::Documents all = documents();
   const auto losses =
       evaluation::evaluate_documents(*backend, {plain.description, plain.layout, plain.weights},
@@ -249,7 +222,7 @@ TEST_P(CompareModels, documents_are_evaluated_as_rows_of_their_own) {
   ASSERT_EQ(losses.size(), all.size());
   for (const evaluation::DocumentLoss& one : losses) {
     const auto& document = all[static_cast<std::size_t>(one.document)];
-    const Dense logits = logits_of(naive, document);
+    const Dense logits = naive_logits(naive, document);
     double expected = 0.0;
     for (std::size_t t = 0; t + 1 < document.size(); ++t) {
       expected +=

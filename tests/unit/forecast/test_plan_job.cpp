@@ -3,6 +3,7 @@
 #include <map>
 
 #include "pipeline/forecast/plan_job.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/model/families/families.hpp"
 
 namespace shardquant::tests {
@@ -27,7 +28,7 @@ class PlanJob : public testing::Test {
   }
 
   forecast::JobPlan plan(int ranks) const {
-    return forecast::plan_job({description_, layout_, config_, profile_, exl2::exl2_2023_options()},
+    return forecast::plan_job({description_, layout_, config_, profile_, exl2::exl2_format()},
                               ranks);
   }
 

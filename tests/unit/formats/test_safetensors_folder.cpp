@@ -165,7 +165,7 @@ TEST_F(SafetensorsFolderTest, MalformedIndexIsRefused) {
   }
 }
 
-// PATH-IDX (reliability.md section 6).
+// Names in an index that lead elsewhere.
 TEST_F(SafetensorsFolderTest, PathsThatLeaveTheFolderAreRefused) {
   write_bytes(temp_.path() / "x.safetensors", shard_of({"a"}));
   fs::create_directory(folder_ / "sub");

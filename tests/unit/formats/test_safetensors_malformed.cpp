@@ -1,4 +1,4 @@
-// The malformed set of reliability.md section 3 (ST-BAD), by its numbers. 50 to 53 concern folders
+// A set of malformed files, by numbers. 50 to 53 concern folders
 // and are in test_safetensors_folder.cpp.
 
 #include <fcntl.h>

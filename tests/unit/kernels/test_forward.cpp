@@ -201,17 +201,50 @@ TEST_P(Forward, AttentionWithScoresBeyondTheRangeOfExp) {
   for (std::size_t i = 0; i < out.size(); ++i) EXPECT_NEAR(out[i], expected[i], 1e-5) << i;
 }
 
-TEST_P(Forward, SiluProductOverTheWholeRange) {
+TEST_P(Forward, GatedProductOverTheWholeRange) {
   const Dense up = random_dense(7, 133, 14);
-  for (const double deviation : {1e-3, 1.0, 30.0, 1000.0}) {
-    const Dense gate = random_dense(7, 133, 15, deviation);
-    const auto out = same_for_any_threads([&](Backend& on) {
-      Matrix result = upload(on, gate);
-      on.silu_product(result, upload(on, up));
-      return download(on, result);
-    });
-    EXPECT_LT(worst_difference(out, oracle::silu_product(gate, up)), 2e-6) << deviation;
+  for (const kernels::Activation activation :
+       {kernels::Activation::silu, kernels::Activation::gelu_tanh}) {
+    for (const double deviation : {1e-3, 1.0, 30.0, 1000.0}) {
+      const Dense gate = random_dense(7, 133, 15, deviation);
+      const auto out = same_for_any_threads([&](Backend& on) {
+        Matrix result = upload(on, gate);
+        on.gated_product(result, upload(on, up), activation);
+        return download(on, result);
+      });
+      const Dense expected = activation == kernels::Activation::silu
+                                 ? oracle::silu_product(gate, up)
+                                 : oracle::gelu_product(gate, up);
+      EXPECT_LT(worst_difference(out, expected), 2e-6) << deviation;
+    }
   }
+}
+
+TEST_P(Forward, SoftCapBendsLargeValuesAndLeavesSmallOnes) {
+  const Dense x = random_dense(5, 77, 16, 40.0);
+  const auto out = same_for_any_threads([&](Backend& on) {
+    Matrix result = upload(on, x);
+    on.soft_cap(result, 30.0f);
+    return download(on, result);
+  });
+  Dense expected = x;
+  for (double& value : expected.values) value = 30.0 * std::tanh(value / 30.0);
+  EXPECT_LT(worst_difference(out, expected), 1e-6);
+  EXPECT_LE(*std::max_element(out.begin(), out.end()), 30.0f);
+}
+
+TEST_P(Forward, AttentionTakesAScaleOfItsOwn) {
+  const Dense q = random_dense(12, 2 * 8, 17), k = random_dense(12, 8, 18),
+              v = random_dense(12, 8, 19);
+  Dense scaled = q;  // 0.5 in place of 1 / sqrt(8)
+  for (double& value : scaled.values) value *= 0.5 * std::sqrt(8.0);
+  const auto out = same_for_any_threads([&](Backend& on) {
+    Matrix result = on.allocate(12, 16);
+    on.causal_attention(upload(on, q), upload(on, k), upload(on, v), {12, 2, 1, 8, 0, 0.5f},
+                        result);
+    return download(on, result);
+  });
+  EXPECT_LT(worst_difference(out, oracle::causal_attention(scaled, k, v, 12, 2, 1, 0)), 2e-6);
 }
 
 TEST_P(Forward, Add) {
@@ -291,8 +324,8 @@ TEST_P(Forward, NanAndInfinityAreCountedAndPassThroughEveryStep) {
     backend->causal_attention(good, good, fresh(), {3, 4, 4, 10, 0}, out);
     EXPECT_GT(bad_rows_in(out), 0) << "attention lost " << bad << " in v";
     Matrix gate = fresh();
-    backend->silu_product(gate, good);
-    EXPECT_EQ(bad_rows_in(gate), 1) << "silu_product lost " << bad;
+    backend->gated_product(gate, good, kernels::Activation::silu);
+    EXPECT_EQ(bad_rows_in(gate), 1) << "gated_product lost " << bad;
     std::vector<double> losses(3);
     Matrix logits = fresh();
     backend->negative_log_likelihood(logits, std::vector<std::int32_t>{0, 0, 0}, losses);

@@ -12,6 +12,8 @@
 #include "pipeline/formats/safetensors_writer.hpp"
 #include "pipeline/formats/weights/exl2/exl2_layer.hpp"
 #include "pipeline/formats/weights/exl2/rewrite_config.hpp"
+#include "pipeline/model/layer_shape.hpp"
+#include "tests/oracle/exl2_weight.hpp"
 #include "tests/support/backend_test.hpp"
 #include "tests/support/make_model.hpp"
 #include "tests/support/opened_model.hpp"
@@ -71,13 +73,20 @@ struct RandomExl2Layer {
         for (std::int64_t n = 0; n < layer.outputs; ++n) {
           const auto code = static_cast<std::uint8_t>(random() % (1u << groups[g].bits));
           codes[row * layer.outputs + n] = code;
-          decoded[n * layer.inputs + perm[row]] = exl2::decode_weight(
-              code, groups[g].bits, scales[g * layer.outputs + n], scale_max[g]);
+          const double maximum = kernels::to_float(kernels::Half{scale_max[g]});
+          decoded[n * layer.inputs + perm[row]] =
+              kernels::to_half(static_cast<float>(oracle::exl2_weight(
+                                   code, groups[g].bits, scales[g * layer.outputs + n], maximum)))
+                  .bits;
         }
       }
     }
-    packed = exl2::pack_exl2_layer(layer.key, layer.inputs, layer.outputs, groups, codes, scales,
-                                   scale_max, perm, bias);
+    kernels::QuantizedMatrix matrix;
+    matrix.groups = groups;
+    matrix.codes = codes;
+    matrix.scale_codes = scales;
+    matrix.scale_max = scale_max;
+    packed = exl2::pack_exl2_layer(model::shape_of(layer), matrix, perm, bias);
   }
 };
 
@@ -120,7 +129,7 @@ struct EqualFolders {
     fs::create_directories(exl2());
     fs::copy_file(source() / "config.json", plain() / "config.json");
     std::ofstream(exl2() / "config.json") << exl2::rewrite_config(
-        opened.description.config_text, "config.json", {4.0, 16, 1, 1, "x"});
+        opened.description.config_text, "config.json", {4.0, 16, 1, 1, "x", {}});
     plain_file.write(plain() / "model.safetensors");
     exl2_file.write(exl2() / "model.safetensors");
   }

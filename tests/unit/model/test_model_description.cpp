@@ -7,8 +7,10 @@
 
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/file_handle.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/model/families/llama.hpp"
 #include "pipeline/model/model_layout.hpp"
+#include "pipeline/model/require_quantizable.hpp"
 #include "tests/support/shared_data.hpp"
 
 namespace shardquant::model {
@@ -53,7 +55,7 @@ std::string refusal(const std::function<void(Json&)>& change) {
 TEST(ModelDescription, ReadsLlama) {
   const ModelDescription model = describe(base_config());
   EXPECT_EQ(model.family, &kLlama);
-  EXPECT_EQ(model.storage, Storage::plain);
+  EXPECT_EQ(model.stored_format, nullptr);
   EXPECT_EQ(model.head_dim, 8);
   EXPECT_EQ(model.kv_heads, 4);
   EXPECT_EQ(model.rope.scaling, RopeScalingKind::none);
@@ -188,8 +190,8 @@ TEST(ModelDescription, QuantizedFoldersAreRecognised) {
   Json config = base_config();
   config["quantization_config"] = {{"quant_method", "exl2"}, {"bits", 4.0}};
   const ModelDescription model = describe(config);
-  EXPECT_EQ(model.storage, Storage::exl2);
-  EXPECT_THROW(require_quantizable(model, lay_out_model(model)), Failure);
+  EXPECT_EQ(model.stored_format, &exl2::exl2_format());
+  EXPECT_THROW(require_quantizable(model, lay_out_model(model), exl2::exl2_format()), Failure);
   for (const char* method : {"gptq", "fp8", "awq", "exl3"}) {
     EXPECT_THAT(refusal([&](Json& c) {
                   c["quantization_config"] = {{"quant_method", method}};
@@ -314,11 +316,11 @@ TEST(ModelLayout, HasGroupsAndModulesInOrder) {
 TEST(ModelLayout, LayersThatCannotBeStoredAreNamed) {
   Json config = base_config();
   ModelDescription model = describe(config);
-  require_quantizable(model, lay_out_model(model));
+  require_quantizable(model, lay_out_model(model), exl2::exl2_format());
   config["intermediate_size"] = 172;
   model = describe(config);
   try {
-    require_quantizable(model, lay_out_model(model));
+    require_quantizable(model, lay_out_model(model), exl2::exl2_format());
     FAIL();
   } catch (const Failure& failure) {
     EXPECT_EQ(failure.code(), ExitCode::bad_data);
@@ -327,7 +329,7 @@ TEST(ModelLayout, LayersThatCannotBeStoredAreNamed) {
   }
   config["intermediate_size"] = 65568;
   model = describe(config);
-  EXPECT_THROW(require_quantizable(model, lay_out_model(model)), Failure);
+  EXPECT_THROW(require_quantizable(model, lay_out_model(model), exl2::exl2_format()), Failure);
 }
 
 TEST(ModelDescriptionShared, LargeModels) {

@@ -11,8 +11,10 @@
 #include "pipeline/formats/file_handle.hpp"
 #include "pipeline/formats/output_shards.hpp"
 #include "pipeline/formats/shard_file.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/formats/weights/exl2/exl2_layer.hpp"
 #include "pipeline/model/model_tensors.hpp"
+#include "pipeline/model/require_quantizable.hpp"
 #include "tests/support/make_model.hpp"
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_directory.hpp"
@@ -195,9 +197,12 @@ void quantize(std::vector<StoredTensor>& tensors, const std::string& key, std::i
   const std::vector<kernels::RowGroup> groups = {{0, static_cast<int>(inputs), 4}};
   std::vector<std::int32_t> perm(inputs);
   std::iota(perm.begin(), perm.end(), 0);
-  const exl2::Exl2Layer layer = exl2::pack_exl2_layer(
-      key, inputs, outputs, groups, std::vector<std::uint8_t>(inputs * outputs, 9),
-      std::vector<std::uint8_t>(outputs, 3), std::vector<std::uint16_t>{0x3000}, perm);
+  kernels::QuantizedMatrix matrix;
+  matrix.groups = groups;
+  matrix.codes.assign(inputs * outputs, 9);
+  matrix.scale_codes.assign(outputs, 3);
+  matrix.scale_max = {0x3000};
+  const exl2::Exl2Layer layer = exl2::pack_exl2_layer({key, inputs, outputs}, matrix, perm);
   const auto specs = exl2::exl2_tensor_specs(key, inputs, outputs, groups, false);
   const auto bytes = exl2::exl2_tensor_bytes(layer);
   for (std::size_t i = 0; i < specs.size(); ++i) {
@@ -224,10 +229,10 @@ TEST_F(ModelTensorsTest, QuantizedFolder) {
   for (std::int64_t index = 1; index < 4; ++index) quantize_layer(index);
   quantize_layer(std::ssize(layout.linear_layers) - 1);
   const Opened model(folder);
-  EXPECT_TRUE(model.tensors.is_exl2(0));
-  EXPECT_FALSE(model.tensors.is_exl2(4));
+  EXPECT_TRUE(model.tensors.is_quantized(0));
+  EXPECT_FALSE(model.tensors.is_quantized(4));
   EXPECT_EQ(model.tensors.weight_name(4), "model.layers.0.mlp.gate_proj.weight");
-  EXPECT_TRUE(model.tensors.is_exl2(14)) << "the quantized head comes before the tied matrix";
+  EXPECT_TRUE(model.tensors.is_quantized(14)) << "the quantized head comes before the tied matrix";
   EXPECT_EQ(model.tensors.plain_name(0), "model.embed_tokens.weight");
 }
 
@@ -295,10 +300,10 @@ TEST(ModelTensorsShared, StoriesModels) {
   SKIP_WITHOUT_SHARED("models/stories260K");
   const Opened tied(tests::shared_path("models/stories260K"));
   EXPECT_EQ(tied.tensors.weight_name(35), "model.embed_tokens.weight");
-  EXPECT_THROW(require_quantizable(tied.description, tied.layout), Failure);
+  EXPECT_THROW(require_quantizable(tied.description, tied.layout, exl2::exl2_format()), Failure);
   const Opened sharded(tests::shared_path("models/stories260K-pad192-sharded"));
   EXPECT_EQ(sharded.tensors.weight_name(35), "lm_head.weight");
-  require_quantizable(sharded.description, sharded.layout);
+  require_quantizable(sharded.description, sharded.layout, exl2::exl2_format());
   const Opened large(tests::shared_path("models/stories3M"));
   EXPECT_EQ(large.layout.linear_layers.size(), 29u);
 }

@@ -108,7 +108,8 @@ class RunBlock : public BackendTest {
   void expect_like(const Fixture& fixture, const oracle::NaiveModel& naive) {
     const OpenedModel& opened = *fixture.opened;
     Matrix hidden = backend->allocate(kRows * kLength, opened.description.hidden_size);
-    model::embed_tokens(*backend, opened.weights, fixture.tokens, hidden);
+    model::embed_tokens(*backend, {opened.description, opened.layout, opened.weights},
+                        fixture.tokens, hidden);
     Dense expected = naive.embed(fixture.tokens);
     EXPECT_LT(worst_difference(to_host(hidden), expected), 1e-7);
     model::BlockWorkspace workspace(*backend, opened.layout, 2 * kRows * kLength, kLength);
@@ -217,7 +218,8 @@ TEST_P(RunBlock, SameBytesForAnyThreadsAndNoTakerNeeded) {
   const OpenedModel& opened = *fixture.opened;
   const auto run = [&](Backend& on) {
     Matrix hidden = on.allocate(kRows * kLength, opened.description.hidden_size);
-    model::embed_tokens(on, opened.weights, fixture.tokens, hidden);
+    model::embed_tokens(on, {opened.description, opened.layout, opened.weights}, fixture.tokens,
+                        hidden);
     model::BlockWorkspace workspace(on, opened.layout, kRows * kLength, kLength);
     model::run_block(on, model::load_block_weights(on, opened.weights, opened.layout, 0),
                      opened.description, hidden, workspace);
@@ -265,7 +267,8 @@ TEST_P(RunBlock, HeadInputsComeInOrderAndWithoutLogitsWhereNoneAreWanted) {
   const oracle::NaiveModel naive = fixture.twin();
   const Dense x = naive.embed(fixture.tokens);
   Matrix hidden = backend->allocate(x.rows, x.cols);
-  model::embed_tokens(*backend, opened.weights, fixture.tokens, hidden);
+  model::embed_tokens(*backend, {opened.description, opened.layout, opened.weights}, fixture.tokens,
+                      hidden);
   std::vector<float> inputs;
   model::run_head(*backend, model::load_head_weights(*backend, opened.weights, opened.layout),
                   opened.description, hidden, {}, {}, [&](ConstMatrixView part) {
@@ -311,7 +314,8 @@ TEST_P(RunBlock, AResidualStreamThatOverflowsIsRefusedNamingTheBlock) {
   std::vector<float> huge(static_cast<std::size_t>(mlp_norm.cols()), 1e38f);
   backend->upload(huge, mlp_norm);
   Matrix hidden = backend->allocate(kRows * kLength, opened.description.hidden_size);
-  model::embed_tokens(*backend, opened.weights, fixture.tokens, hidden);
+  model::embed_tokens(*backend, {opened.description, opened.layout, opened.weights}, fixture.tokens,
+                      hidden);
   model::BlockWorkspace workspace(*backend, opened.layout, kRows * kLength, kLength);
   try {
     model::run_block(*backend, weights, opened.description, hidden, workspace);

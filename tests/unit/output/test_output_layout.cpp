@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/model/source_model.hpp"
 #include "pipeline/output/output_files.hpp"
 #include "pipeline/output/output_layout.hpp"
@@ -17,14 +18,12 @@ TEST(OutputLayout, PlacesDoNotOverlapAndBitsAgreeWithTheFormula) {
   options.family = "qwen2";
   tests::make_model(folder.path() / "model", options);
   const model::SourceModel model(folder.path() / "model");
-  std::vector<const exl2::QuantOption*> choices;
-  const auto table = exl2::exl2_2023_options();
-  for (std::size_t i = 0; i + 1 < model.layout.linear_layers.size(); ++i) {
-    choices.push_back(&table[i % 2 == 0 ? 12 : 7]);
-  }
-  choices.push_back(nullptr);  // the head stays fp16
+  LayerOptions choices;
+  for (std::int64_t i = 0; i < model.layout.block_layers(); ++i) choices.push_back(i % 2 ? 7 : 12);
+  choices.push_back(std::nullopt);  // the head stays fp16
 
-  const OutputLayout layout = lay_out_output(model.layout, choices, 8192);
+  const weights::WeightFormat& format = exl2::exl2_format();
+  const OutputLayout layout = lay_out_output(model.layout, format, choices, 8192);
   std::set<std::string> names;
   for (const auto& tensor : layout.tensors) EXPECT_TRUE(names.insert(tensor.name).second);
   EXPECT_TRUE(names.contains("lm_head.weight"));
@@ -39,16 +38,15 @@ TEST(OutputLayout, PlacesDoNotOverlapAndBitsAgreeWithTheFormula) {
         name.substr(name.rfind('.')).starts_with(".q_");  // biases are not counted
     if (quantized) layer_bytes += layout.plan.places[i].bytes;
   }
-  EXPECT_EQ(layout.stored_layer_bits(model.layout), layer_bytes * 8);
+  EXPECT_EQ(stored_layer_bits(model.layout, format, layout.options), layer_bytes * 8);
 }
 
 TEST(OutputFiles, WhatRanksWriteInPlaceIsThereUnderItsNameAfterPublishing) {
   const tests::TempDirectory folder;
   tests::make_model(folder.path() / "model", {});
   const model::SourceModel model(folder.path() / "model");
-  std::vector<const exl2::QuantOption*> choices(model.layout.linear_layers.size(),
-                                                &exl2::exl2_2023_options()[12]);
-  const OutputLayout layout = lay_out_output(model.layout, choices, 8192);
+  const OutputLayout layout = lay_out_output(
+      model.layout, exl2::exl2_format(), LayerOptions(model.layout.linear_layers.size(), 12), 8192);
   const auto target = folder.path() / "out";
   std::filesystem::create_directories(target);
   OutputFiles::create(target, layout, true);

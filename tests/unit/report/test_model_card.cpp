@@ -28,7 +28,9 @@ ModelCard card() {
   card.calibration = "tiny.utf8";
   card.calibration_rows = 64;
   card.calibration_length = 256;
-  card.exl2_version = "0.3.2";
+  card.format = "EXL2";
+  card.tag = "exl2";
+  card.loaders = {{"ExLlamaV2", "written by the rules of 0.3.2"}};
   card.evaluation = {5.567301, 4.814294, 0.1234567, 1.5, 0.87654, 32, 256, "0123abcd"};
   return card;
 }
@@ -90,6 +92,16 @@ TEST(ModelCard, sizes_have_a_place_of_their_own) {
   EXPECT_EQ(report::with_siblings(text, {}), plain)
       << "a sweep's table does not make it another card";
   EXPECT_EQ(report::with_siblings("mine", sizes), "mine");
+}
+
+TEST(ModelCard, says_what_the_objective_kl_predicts) {
+  ModelCard weighted = card();
+  weighted.objective = "kl";
+  weighted.objective_value = 0.25;
+  EXPECT_THAT(
+      report::model_card_text(weighted),
+      HasSubstr("objective `kl`, squared errors weighted by what each layer was measured "
+                "to do to the predictions: a KL divergence of 0.250000 by that model; sum"));
 }
 
 TEST(ModelCard, says_where_no_evaluation_was_made) {

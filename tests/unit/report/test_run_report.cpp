@@ -31,6 +31,11 @@ TEST(RunReport, numbers_read_back_as_they_were) {
   EXPECT_EQ(read["frontier"][0]["value"].get<double>(), 1.0 / 3.0);
   EXPECT_TRUE(read["frontier"][0]["lower_bound"].is_null());
   EXPECT_EQ(read["layers"][0]["role"], "q_proj");
+  EXPECT_TRUE(read["layers"][0]["sensitivity"].is_null());
+  RunReport measured = small_report();
+  measured.layers[0].sensitivity = 0.7;
+  EXPECT_EQ(json::parse(report::report_json(measured))["layers"][0]["sensitivity"].get<double>(),
+            0.7);
   EXPECT_EQ(read["stages"][0]["busy_s"][1].get<double>(), 1.5);
   EXPECT_TRUE(read["evaluation"].is_null());
 }

@@ -50,7 +50,7 @@ Calibrated calibrate(SmallRun& run, const model::WeightSource& source,
                      const std::vector<bool>& wanted, bool keep = false) {
   const waves::RunContext context = run.context();
   const auto units = [&](const model::HessianGroup& group) {
-    return waves::measure_units(context.model.layout, group, context.options);
+    return waves::measure_units(context.model.layout, group, context.format);
   };
   waves::CalibrationRequest request{source, {wanted, units, true}};
   request.perplexity = true;
@@ -96,7 +96,7 @@ std::map<std::int64_t, std::vector<double>> naive_hessians(SmallRun& run,
     std::vector<std::int32_t> tokens(SmallRun::kLength);
     run.tokens().read_row(row, model.description.vocab_size, tokens);
     kernels::Matrix hidden = backend.allocate(SmallRun::kLength, model.description.hidden_size);
-    model::embed_tokens(backend, source, tokens, hidden);
+    model::embed_tokens(backend, {model.description, model.layout, source}, tokens, hidden);
     for (std::int64_t block = 0; block < model.description.layers; ++block) {
       const auto weights = model::load_block_weights(backend, source, model.layout, block);
       model::run_block(backend, weights, model.description, hidden, workspace, add);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/model/families/families.hpp"
 #include "pipeline/waves/deal_groups.hpp"
 
@@ -27,7 +27,7 @@ model::ModelLayout layout_of(std::int64_t layers, std::int64_t hidden, std::int6
 std::vector<GroupUnits> units_of(const model::ModelLayout& layout) {
   std::vector<GroupUnits> units;
   for (const model::HessianGroup& group : layout.groups) {
-    units.push_back(measure_units(layout, group, exl2::exl2_2023_options()));
+    units.push_back(measure_units(layout, group, exl2::exl2_format()));
   }
   return units;
 }
@@ -87,15 +87,16 @@ TEST(DealGroups, CutsGroupsForMoreRanksThanGroups) {
 
 TEST(DealGroups, WhatIsDoneCostsNothingAndIsInNoLayersOptions) {
   const auto layout = layout_of(1, 1024, 3072);
-  const auto options = exl2::exl2_2023_options();
-  std::vector<bool> wanted(layout.linear_layers.size() * options.size(), true);
-  for (std::size_t o = 0; o < options.size(); ++o) wanted[o] = o == 3 || o == 20;  // of q
-  const GroupUnits units = measure_units(layout, layout.groups[0], options, wanted);
-  const GroupUnits all = measure_units(layout, layout.groups[0], options);
+  const weights::WeightFormat& format = exl2::exl2_format();
+  const auto options = static_cast<std::size_t>(format.option_count());
+  std::vector<bool> wanted(layout.linear_layers.size() * options, true);
+  for (std::size_t o = 0; o < options; ++o) wanted[o] = o == 3 || o == 20;  // of q
+  const GroupUnits units = measure_units(layout, layout.groups[0], format, wanted);
+  const GroupUnits all = measure_units(layout, layout.groups[0], format);
   const auto pieces = layer_options(units, 0, units.count());
   ASSERT_EQ(pieces.size(), 3u);
   EXPECT_EQ(pieces[0], (LayerOptions{0, {3, 20}}));
-  EXPECT_EQ(pieces[1].options.size(), options.size());
+  EXPECT_EQ(pieces[1].options.size(), options);
   EXPECT_LT(operations_of(units.work(0, units.count())), operations_of(all.work(0, all.count())));
   EXPECT_EQ(operations_of(all.work(5, 5)), 0.0);
 }
@@ -103,7 +104,7 @@ TEST(DealGroups, WhatIsDoneCostsNothingAndIsInNoLayersOptions) {
 // Options that begin alike share what they begin with; cut apart they do it twice.
 TEST(DealGroups, RunsOfUnitsCostMoreThanTheWhole) {
   const auto layout = layout_of(1, 1024, 3072);
-  const GroupUnits units = measure_units(layout, layout.groups[3], exl2::exl2_2023_options());
+  const GroupUnits units = measure_units(layout, layout.groups[3], exl2::exl2_format());
   const double whole = operations_of(units.work(0, 24));
   const double halves = operations_of(units.work(0, 12)) + operations_of(units.work(12, 24));
   EXPECT_GT(halves, whole);

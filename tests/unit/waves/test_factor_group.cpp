@@ -8,7 +8,9 @@
 
 #include "kernels/make_backend.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/stages/numerical_report.hpp"
+#include "pipeline/waves/measure_group.hpp"
 #include "tests/support/make_model.hpp"
 #include "tests/support/temp_directory.hpp"
 
@@ -92,10 +94,10 @@ class FactorGroup : public ::testing::Test {
     const auto backend = kernels::make_backend(kernels::DeviceKind::cpu, 1, reason);
     CalibratedGroup calibrated{packed(h), {}};
     std::vector<MeasuredLayer> records;
-    const auto options = exl2::exl2_2023_options();
-    const GroupUnits units = measure_units(model_->layout, model_->group(0), options);
-    measure_group(*backend, *model_, 0, calibrated, options, settings, ErrNorm::pooled, units, 0,
-                  units.count(), [&](const MeasuredLayer& record) {
+    const weights::WeightFormat& format = exl2::exl2_format();
+    const GroupUnits units = measure_units(model_->layout, model_->group(0), format);
+    measure_group(*backend, *model_, calibrated, {format, settings, config::ErrNorm::pooled}, units,
+                  {0, 0, units.count()}, [&](const MeasuredLayer& record) {
                     records.push_back(record);
                     return true;
                   });
@@ -133,10 +135,7 @@ class FactorGroup : public ::testing::Test {
   }
 
   // Of what was measured last.
-  std::string summary() {
-    return stages::numerical_summary(*model_, measured_, exl2::exl2_2023_options(), nullptr)
-        .front();
-  }
+  std::string summary() { return stages::numerical_summary(*model_, measured_, nullptr).front(); }
 
   std::vector<MeasuredLayer> measured_;
 
@@ -144,7 +143,7 @@ class FactorGroup : public ::testing::Test {
   std::optional<model::SourceModel> model_;
 };
 
-// HESS-SING of reliability.md section 9, one test a case.
+// HESS-SING, one test a case.
 
 TEST_F(FactorGroup, RankDeficientNeedsNothingButDamping) {
   const MeasuredLayer usual = end_of(sum_of_products(10, 1));

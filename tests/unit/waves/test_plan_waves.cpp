@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/model/families/families.hpp"
 #include "pipeline/waves/plan_waves.hpp"
 #include "pipeline/waves/work_cost.hpp"
@@ -28,7 +28,7 @@ model::ModelLayout layout_of(std::int64_t layers) {
 TEST(PlanWaves, EveryWantedGroupOnceInModuleOrderWithAnOwner) {
   const auto layout = layout_of(7);
   const auto units = [&](const auto& group) {
-    return measure_units(layout, group, exl2::exl2_2023_options());
+    return measure_units(layout, group, exl2::exl2_format());
   };
   std::vector<bool> wanted(layout.groups.size(), true);
   wanted[3] = wanted[9] = false;
@@ -55,7 +55,7 @@ TEST(PlanWaves, EveryWantedGroupOnceInModuleOrderWithAnOwner) {
 TEST(PlanWaves, StopsBehindTheLastWantedGroupUnlessAskedForAllBlocks) {
   const auto layout = layout_of(6);
   const auto units = [&](const auto& group) {
-    return measure_units(layout, group, exl2::exl2_2023_options());
+    return measure_units(layout, group, exl2::exl2_format());
   };
   std::vector<bool> wanted(layout.groups.size(), false);
   wanted[4 * 2] = true;
@@ -68,7 +68,7 @@ TEST(PlanWaves, StopsBehindTheLastWantedGroupUnlessAskedForAllBlocks) {
 TEST(PlanWaves, HaveAsManyBlocksAsAskedForFromTheFirstOneOn) {
   const auto layout = layout_of(7);
   const auto units = [&](const auto& group) {
-    return measure_units(layout, group, exl2::exl2_2023_options());
+    return measure_units(layout, group, exl2::exl2_format());
   };
   WaveRequest request{std::vector<bool>(layout.groups.size(), true), units};
   request.first_block = 1;
@@ -84,7 +84,7 @@ TEST(PlanWaves, HaveAsManyBlocksAsAskedForFromTheFirstOneOn) {
 TEST(PlanWaves, LoadsOverAllWavesAreEven) {
   const auto layout = layout_of(24);
   const auto units = [&](const auto& group) {
-    return measure_units(layout, group, exl2::exl2_2023_options());
+    return measure_units(layout, group, exl2::exl2_format());
   };
   const std::vector<bool> wanted(layout.groups.size(), true);
   for (const int ranks : {2, 4, 8}) {

@@ -65,9 +65,10 @@ TEST(SumOverSlices, FromDeviceToDeviceTheBytesAreThoseOfAddingInSliceOrder) {
         const std::int64_t slice = round * kRanks + rank;
         const bool has_slice = slice < slices.count();
         if (has_slice) backend->upload(partial_of(slice, kInputs), partial);
-        add_round_in_slice_order(comm, *backend, slices, round, owner, kInputs,
+        add_round_in_slice_order(comm, *backend, &link, {"model.layers.0.o_in", kInputs, owner},
+                                 slices.in_round(round, kRanks),
                                  has_slice ? partial.view() : kernels::MatrixView{},
-                                 rank == owner ? sum : unused, &link, "model.layers.0.o_in");
+                                 rank == owner ? sum : unused);
       }
     });
   }

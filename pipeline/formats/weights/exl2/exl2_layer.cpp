@@ -4,6 +4,7 @@
 
 #include "kernels/api/half_types.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/weights/exl2/exl2_rules.hpp"
 
 namespace shardquant::exl2 {
 
@@ -229,33 +230,32 @@ std::vector<std::span<const std::byte>> exl2_tensor_bytes(const Exl2Layer& layer
   return bytes;
 }
 
-Exl2Layer pack_exl2_layer(const std::string& key, std::int64_t inputs, std::int64_t outputs,
-                          std::span<const RowGroup> groups, std::span<const std::uint8_t> codes,
-                          std::span<const std::uint8_t> scale_codes,
-                          std::span<const std::uint16_t> scale_max,
+Exl2Layer pack_exl2_layer(const weights::LayerShape& shape, const kernels::QuantizedMatrix& matrix,
                           std::span<const std::int32_t> perm, std::span<const std::uint16_t> bias) {
-  require_storable(key, inputs, groups);
-  if (outputs < 1 || std::ssize(codes) != inputs * outputs ||
-      std::ssize(scale_codes) != std::ssize(groups) * outputs ||
-      scale_max.size() != groups.size() || std::ssize(perm) != inputs ||
+  const std::int64_t inputs = shape.inputs;
+  const std::int64_t outputs = shape.outputs;
+  require_storable(shape.key, inputs, matrix.groups);
+  if (outputs < 1 || std::ssize(matrix.codes) != inputs * outputs ||
+      std::ssize(matrix.scale_codes) != std::ssize(matrix.groups) * outputs ||
+      matrix.scale_max.size() != matrix.groups.size() || std::ssize(perm) != inputs ||
       (!bias.empty() && std::ssize(bias) != outputs)) {
-    refuse(key, "the parts of the quantized matrix do not fit together");
+    refuse(shape.key, "the parts of the quantized matrix do not fit together");
   }
   Exl2Layer layer;
-  layer.key = key;
+  layer.key = shape.key;
   layer.inputs = inputs;
   layer.outputs = outputs;
-  layer.groups.assign(groups.begin(), groups.end());
-  pack_codes(layer, codes);
-  pack_scale_codes(layer, scale_codes);
-  layer.q_scale_max.assign(scale_max.begin(), scale_max.end());
+  layer.groups = matrix.groups;
+  pack_codes(layer, matrix.codes);
+  pack_scale_codes(layer, matrix.scale_codes);
+  layer.q_scale_max = matrix.scale_max;
   std::int64_t packed_row = 0;
-  for (const RowGroup& group : groups) {
+  for (const RowGroup& group : layer.groups) {
     layer.q_groups.push_back(static_cast<std::int16_t>(group.bits));
     layer.q_groups.push_back(static_cast<std::int16_t>(packed_row));
     packed_row += std::int64_t{group.rows} * group.bits / 32;
   }
-  layer.q_invperm = invert_permutation(key, perm);
+  layer.q_invperm = invert_permutation(shape.key, perm);
   layer.bias.assign(bias.begin(), bias.end());
   if (!bias.empty()) layer.bias.resize(layer.padded_outputs(), 0);
   return layer;
@@ -270,47 +270,6 @@ void unpack_codes(const Exl2Layer& layer, std::int64_t first_row, std::int64_t c
                                 layer.groups[g].bits, out.data() + (row - first_row) * padded,
                                 padded);
                  });
-}
-
-std::vector<std::uint8_t> unpack_scale_codes(const Exl2Layer& layer) {
-  std::vector<std::uint8_t> codes;
-  codes.reserve(layer.q_scale.size() * kScalesPerWord);
-  for (const std::uint32_t word : layer.q_scale) {
-    for (int n = 0; n < kScalesPerWord; ++n) {
-      codes.push_back(static_cast<std::uint8_t>(word >> (4 * n) & 15u));
-    }
-  }
-  return codes;
-}
-
-std::vector<std::int32_t> stored_permutation(const Exl2Layer& layer) {
-  return invert_permutation(layer.key, layer.q_invperm);
-}
-
-void decode_stored_rows(const Exl2Layer& layer, std::int64_t first_row, std::int64_t count,
-                        std::span<std::uint16_t> out) {
-  const std::int64_t padded = layer.padded_outputs();
-  BlockDecoder decoder(layer, 0, padded);
-  for_each_block(layer.groups, first_row, count,
-                 [&](std::size_t g, std::int64_t row, std::int64_t packed_row) {
-                   decoder.decode(g, packed_row, out.data() + (row - first_row) * padded, padded);
-                 });
-}
-
-std::vector<std::uint16_t> decode_layer(const Exl2Layer& layer) {
-  const std::vector<std::int32_t> perm = stored_permutation(layer);
-  std::vector<std::uint16_t> weight(layer.inputs * layer.outputs);
-  std::vector<std::uint16_t> block(kBlockRows * layer.padded_outputs());
-  BlockDecoder decoder(layer, 0, layer.padded_outputs());
-  for_each_block(layer.groups, 0, layer.inputs,
-                 [&](std::size_t g, std::int64_t row, std::int64_t packed_row) {
-                   decoder.decode(g, packed_row, block.data(), layer.padded_outputs());
-                   for (std::int64_t r = 0; r < kBlockRows; ++r) {
-                     std::copy_n(block.data() + r * layer.padded_outputs(), layer.outputs,
-                                 weight.data() + perm[row + r] * layer.outputs);
-                   }
-                 });
-  return weight;
 }
 
 void decode_outputs(const Exl2Layer& layer, std::int64_t first, std::int64_t count,
@@ -334,10 +293,6 @@ void decode_outputs(const Exl2Layer& layer, std::int64_t first, std::int64_t cou
       }
     }
   }
-}
-
-std::uint16_t decode_weight(int q, int bits, int scale_code, std::uint16_t scale_max) {
-  return scaled_integer(q, bits, column_scale(scale_code, scaled_maximum(scale_max)));
 }
 
 std::int64_t count_flushed_groups(const Exl2Layer& layer) {

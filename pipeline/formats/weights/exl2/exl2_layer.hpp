@@ -6,17 +6,18 @@
 #include <string>
 #include <vector>
 
+#include "kernels/api/quantizer_types.hpp"
 #include "pipeline/formats/tensor_info.hpp"
-#include "pipeline/formats/weights/exl2/quant_option.hpp"
+#include "pipeline/formats/weights/layer_shape.hpp"
 
 namespace shardquant::exl2 {
 
-/// Outputs rounded up to what the format stores (exl2-format.md section 7).
+/// Outputs rounded up to what the format stores.
 constexpr std::int64_t exl2_padded_outputs(std::int64_t outputs) {
   return (outputs + 31) / 32 * 32;
 }
 
-/// Rows of 32-bit words that hold the codes of these groups (R in exl2-format.md).
+/// Rows of 32-bit words that hold the codes of these groups: the sum of rows * bits / 32.
 std::int64_t exl2_packed_rows(std::span<const kernels::RowGroup> groups);
 
 /// The tensors of one quantized layer as they lie in the file. K = inputs, N = outputs, Np = N
@@ -37,7 +38,7 @@ struct Exl2Layer {
 };
 
 /// Names, types and shapes of the tensors of a layer, in a fixed order: q_weight, q_scale,
-/// q_scale_max, q_groups, q_invperm and, with has_bias, bias (exl2-format.md section 2).
+/// q_scale_max, q_groups, q_invperm and, with has_bias, bias (docs/formats.md).
 std::vector<formats::TensorSpec> exl2_tensor_specs(const std::string& key, std::int64_t inputs,
                                                    std::int64_t outputs,
                                                    std::span<const kernels::RowGroup> groups,
@@ -46,20 +47,10 @@ std::vector<formats::TensorSpec> exl2_tensor_specs(const std::string& key, std::
 /// Bytes of the layer's tensors, in the order of exl2_tensor_specs; they stay those of `layer`.
 std::vector<std::span<const std::byte>> exl2_tensor_bytes(const Exl2Layer& layer);
 
-/// Throws Failure(internal) naming the rule of exl2-format.md section 4 (R1 to R5) that these
-/// groups break for a layer of `inputs` rows.
-void require_storable(const std::string& key, std::int64_t inputs,
-                      std::span<const kernels::RowGroup> groups);
-
-/// Packs a quantized layer. codes: [K, N] in stored row order; scale_codes: [G, N], 0..15;
-/// scale_max: [G] fp16 bits; perm: [K], perm[k] = input in stored row k; bias: [N] fp16 bits or
-/// empty. Padded columns decode to zero. @throws Failure(internal) where sizes, groups or perm do
-/// not fit
-Exl2Layer pack_exl2_layer(const std::string& key, std::int64_t inputs, std::int64_t outputs,
-                          std::span<const kernels::RowGroup> groups,
-                          std::span<const std::uint8_t> codes,
-                          std::span<const std::uint8_t> scale_codes,
-                          std::span<const std::uint16_t> scale_max,
+/// Packs a quantized layer. matrix: of EXL2, [K, N]; perm: [K], perm[k] = input in stored row k;
+/// bias: [N] fp16 bits or empty. Padded columns decode to zero.
+/// @throws Failure(internal) where sizes, groups or perm do not fit
+Exl2Layer pack_exl2_layer(const weights::LayerShape& shape, const kernels::QuantizedMatrix& matrix,
                           std::span<const std::int32_t> perm,
                           std::span<const std::uint16_t> bias = {});
 
@@ -68,30 +59,12 @@ Exl2Layer pack_exl2_layer(const std::string& key, std::int64_t inputs, std::int6
 void unpack_codes(const Exl2Layer& layer, std::int64_t first_row, std::int64_t count,
                   std::span<std::uint8_t> out);
 
-/// Scale codes, 0..15: [G, Np].
-std::vector<std::uint8_t> unpack_scale_codes(const Exl2Layer& layer);
-
-/// Input in each stored row: argsort of q_invperm, [K].
-std::vector<std::int32_t> stored_permutation(const Exl2Layer& layer);
-
-/// fp16 bits of stored rows [first_row, first_row + count) of all padded columns, through the
-/// reader's fp16 chain (exl2-format.md section 6): out [count, Np].
-/// @pre first_row and count are multiples of 32
-void decode_stored_rows(const Exl2Layer& layer, std::int64_t first_row, std::int64_t count,
-                        std::span<std::uint16_t> out);
-
-/// The layer as the reader multiplies with it, rows back in the order of the inputs, padded columns
-/// left out: [K, N] fp16 bits.
-std::vector<std::uint16_t> decode_layer(const Exl2Layer& layer);
-
-/// Rows [first, first + count) of the weight as a Hugging Face checkpoint stores it: out [count, K]
-/// fp16 bits. Independent calls may run in several threads.
+/// Rows [first, first + count) of the weight as a Hugging Face checkpoint stores it, each weight as
+/// the reader rebuilds it, in fp16 after every step:
+/// (q - 2^(bits-1)) * ((scale_code + 1)^2 * (scale_max / 256)). out: [count, K] fp16 bits.
+/// Independent calls may run in several threads.
 void decode_outputs(const Exl2Layer& layer, std::int64_t first, std::int64_t count,
                     std::span<std::uint16_t> out);
-
-/// One dequantized weight: fp16((q - 2^(bits-1)) * fp16((scale_code + 1)^2 * m)),
-/// m = fp16(scale_max / 256); all fp16 bits.
-std::uint16_t decode_weight(int q, int bits, int scale_code, std::uint16_t scale_max);
 
 /// Groups, not all zero, that decode to zero because fp16(scale_max / 256) is zero.
 std::int64_t count_flushed_groups(const Exl2Layer& layer);

@@ -1,7 +1,7 @@
 #include "pipeline/formats/weights/exl2/exl2_reader.hpp"
 
 #include "pipeline/failure.hpp"
-#include "pipeline/formats/json_text.hpp"
+#include "pipeline/formats/require_tensor.hpp"
 #include "pipeline/formats/weights/exl2/exl2_rules.hpp"
 
 namespace shardquant::exl2 {
@@ -11,43 +11,6 @@ namespace {
 using kernels::RowGroup;
 
 constexpr std::int64_t kInt16Max = 32767;
-
-[[noreturn]] void refuse(const formats::SafetensorsFolder& folder, const std::string& tensor,
-                         std::string_view reason) {
-  fail(ExitCode::bad_data, "{}: tensor {}: {}", folder.path().string(), formats::json_quote(tensor),
-       reason);
-}
-
-const formats::TensorInfo& require_tensor(const formats::SafetensorsFolder& folder,
-                                          const std::string& name, formats::Dtype dtype,
-                                          std::size_t rank) {
-  const formats::TensorInfo* tensor = folder.find(name);
-  if (tensor == nullptr) refuse(folder, name, "is missing");
-  if (tensor->dtype != dtype || tensor->shape.size() != rank) {
-    refuse(folder, name,
-           fmt::format("is {}; wanted is {} with {} dimensions",
-                       formats::describe_tensor(tensor->dtype, tensor->shape),
-                       formats::dtype_name(dtype), rank));
-  }
-  return *tensor;
-}
-
-void require_same(const formats::SafetensorsFolder& folder, const formats::TensorSpec& spec) {
-  const formats::TensorInfo& tensor =
-      require_tensor(folder, spec.name, spec.dtype, spec.shape.size());
-  if (tensor.shape != spec.shape) {
-    refuse(folder, spec.name,
-           fmt::format("is {}; wanted is {}", formats::describe_tensor(tensor.dtype, tensor.shape),
-                       formats::describe_tensor(spec.dtype, spec.shape)));
-  }
-}
-
-template <class T>
-void read_into(const formats::SafetensorsFolder& folder, const std::string& name,
-               std::vector<T>& values) {
-  values.resize(folder.at(name).bytes() / sizeof(T));
-  folder.read(name, 0, std::as_writable_bytes(std::span(values)));
-}
 
 // Group sizes are not stored: they follow from the first packed row of each group.
 std::vector<RowGroup> derive_groups(const formats::SafetensorsFolder& folder,
@@ -60,21 +23,21 @@ std::vector<RowGroup> derive_groups(const formats::SafetensorsFolder& folder,
     const std::int64_t begin = stored[i + 1];
     const std::int64_t end = i + 2 < stored.size() ? stored[i + 3] : packed_rows;
     if (i == 0 && begin != 0)
-      refuse(folder, name, fmt::format("R4: the first group begins at {}", begin));
+      refuse_tensor(folder, name, fmt::format("R4: the first group begins at {}", begin));
     if (bits < 2 || bits > 8 || bits == 7) {
-      refuse(folder, name, fmt::format("group {}: {} bits cannot be stored", i / 2, bits));
+      refuse_tensor(folder, name, fmt::format("group {}: {} bits cannot be stored", i / 2, bits));
     }
     const std::int64_t packed = end - begin;
     if (packed <= 0 || packed * 32 % bits != 0) {
-      refuse(folder, name,
-             fmt::format("R4: group {} of {} bits has {} packed rows", i / 2, bits, packed));
+      refuse_tensor(folder, name,
+                    fmt::format("R4: group {} of {} bits has {} packed rows", i / 2, bits, packed));
     }
     const std::int64_t rows = packed * 32 / bits;
     groups.push_back({row, static_cast<int>(rows), bits});
     row += rows;
   }
   const std::string fault = exl2_group_fault(inputs, groups);
-  if (!fault.empty()) refuse(folder, name, fault);
+  if (!fault.empty()) refuse_tensor(folder, name, fault);
   return groups;
 }
 
@@ -90,15 +53,15 @@ StoredGroups read_groups(const formats::SafetensorsFolder& folder, const std::st
   const std::int64_t packed_rows =
       require_tensor(folder, weight_name, formats::Dtype::i32, 2).shape[0];
   if (packed_rows > kInt16Max) {
-    refuse(folder, weight_name,
-           fmt::format("R4: {} packed rows; int16 ends at 32767", packed_rows));
+    refuse_tensor(folder, weight_name,
+                  fmt::format("R4: {} packed rows; int16 ends at 32767", packed_rows));
   }
   const std::int64_t numbers = require_tensor(folder, groups_name, formats::Dtype::i16, 1).shape[0];
   if (numbers == 0 || numbers % 2 != 0 || numbers > 2 * kInt16Max) {
-    refuse(folder, groups_name, fmt::format("{} numbers are no list of pairs", numbers));
+    refuse_tensor(folder, groups_name, fmt::format("{} numbers are no list of pairs", numbers));
   }
   StoredGroups stored;
-  read_into(folder, groups_name, stored.raw);
+  stored.raw = formats::read_values<std::int16_t>(folder, groups_name);
   stored.groups = derive_groups(folder, groups_name, stored.raw, packed_rows, inputs);
   return stored;
 }
@@ -108,8 +71,8 @@ void check_permutation(const formats::SafetensorsFolder& folder, const Exl2Layer
   for (std::size_t i = 0; i < layer.q_invperm.size(); ++i) {
     const std::int32_t row = layer.q_invperm[i];
     if (row < 0 || row >= layer.inputs || seen[row]) {
-      refuse(folder, layer.key + ".q_invperm",
-             fmt::format("no permutation: {} at place {}", row, i));
+      refuse_tensor(folder, layer.key + ".q_invperm",
+                    fmt::format("no permutation: {} at place {}", row, i));
     }
     seen[row] = true;
   }
@@ -119,7 +82,7 @@ void check_scale_maxima(const formats::SafetensorsFolder& folder, const Exl2Laye
   constexpr std::uint16_t kFirstNotFinite = 0x7c00;
   for (std::size_t g = 0; g < layer.q_scale_max.size(); ++g) {
     if (layer.q_scale_max[g] >= kFirstNotFinite) {
-      refuse(
+      refuse_tensor(
           folder, layer.key + ".q_scale_max",
           fmt::format("group {} is negative, infinite or NaN (0x{:04x})", g, layer.q_scale_max[g]));
     }
@@ -130,7 +93,7 @@ void check_padding(const formats::SafetensorsFolder& folder, const Exl2Layer& la
   const std::int64_t padded = layer.padded_outputs();
   for (std::int64_t n = layer.outputs; n < std::ssize(layer.bias); ++n) {
     if ((layer.bias[n] & 0x7fffu) != 0) {
-      refuse(folder, layer.key + ".bias", fmt::format("padded column {} is not zero", n));
+      refuse_tensor(folder, layer.key + ".bias", fmt::format("padded column {} is not zero", n));
     }
   }
   if (padded == layer.outputs) return;
@@ -142,8 +105,9 @@ void check_padding(const formats::SafetensorsFolder& folder, const Exl2Layer& la
       for (std::int64_t i = 0; i < 32; ++i) {
         for (std::int64_t n = layer.outputs; n < padded; ++n) {
           if (codes[i * padded + n] == zero) continue;
-          refuse(folder, layer.key + ".q_weight",
-                 fmt::format("padded column {} does not decode to zero in row {}", n, row + i));
+          refuse_tensor(
+              folder, layer.key + ".q_weight",
+              fmt::format("padded column {} does not decode to zero in row {}", n, row + i));
         }
       }
     }
@@ -166,13 +130,13 @@ Exl2Layer read_exl2_layer(const formats::SafetensorsFolder& folder, const std::s
   StoredGroups stored = read_groups(folder, key, inputs);
   for (const formats::TensorSpec& spec :
        exl2_tensor_specs(key, inputs, outputs, stored.groups, has_bias)) {
-    require_same(folder, spec);
+    require_tensor(folder, spec);
   }
   if (!has_bias && folder.find(key + ".bias") != nullptr) {
-    refuse(folder, key + ".bias", "a bias where the architecture has none");
+    refuse_tensor(folder, key + ".bias", "a bias where the architecture has none");
   }
   if (folder.find(key + ".weight") != nullptr) {
-    refuse(folder, key + ".weight", "lies beside the quantized layer");
+    refuse_tensor(folder, key + ".weight", "lies beside the quantized layer");
   }
   Exl2Layer layer;
   layer.key = key;
@@ -180,11 +144,11 @@ Exl2Layer read_exl2_layer(const formats::SafetensorsFolder& folder, const std::s
   layer.outputs = outputs;
   layer.groups = std::move(stored.groups);
   layer.q_groups = std::move(stored.raw);
-  read_into(folder, key + ".q_weight", layer.q_weight);
-  read_into(folder, key + ".q_scale", layer.q_scale);
-  read_into(folder, key + ".q_scale_max", layer.q_scale_max);
-  read_into(folder, key + ".q_invperm", layer.q_invperm);
-  if (has_bias) read_into(folder, key + ".bias", layer.bias);
+  layer.q_weight = formats::read_values<std::uint32_t>(folder, key + ".q_weight");
+  layer.q_scale = formats::read_values<std::uint32_t>(folder, key + ".q_scale");
+  layer.q_scale_max = formats::read_values<std::uint16_t>(folder, key + ".q_scale_max");
+  layer.q_invperm = formats::read_values<std::int32_t>(folder, key + ".q_invperm");
+  if (has_bias) layer.bias = formats::read_values<std::uint16_t>(folder, key + ".bias");
   check_permutation(folder, layer);
   check_scale_maxima(folder, layer);
   check_padding(folder, layer);

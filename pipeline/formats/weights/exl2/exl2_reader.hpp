@@ -12,7 +12,7 @@ namespace shardquant::exl2 {
 bool is_exl2_layer(const formats::SafetensorsFolder& folder, const std::string& key);
 
 /// Reads one quantized layer and checks all that the ExLlamaV2 loader relies on without checking
-/// (exl2-format.md sections 2 to 7): types and shapes, rules R1 to R5, q_invperm a permutation,
+/// (docs/formats.md): types and shapes, rules R1 to R5, q_invperm a permutation,
 /// q_scale_max finite and not negative, padded columns and padded bias zero, no "<key>.weight"
 /// beside it, a bias exactly where one is expected.
 /// @throws Failure(bad_data) naming folder, tensor and rule

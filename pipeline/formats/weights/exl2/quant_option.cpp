@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
+
+#include "pipeline/records/python_number.hpp"
 
 namespace shardquant::exl2 {
 
@@ -25,43 +26,24 @@ std::span<const QuantOption> exl2_2023_options() {
   return kOptions;
 }
 
-std::optional<QuantOption> head_option(int head_bits) {
-  switch (head_bits) {
-    case 2:
-      return QuantOption{32, {4, 2}, {0.3, 0.7}};
-    case 3:
-      return QuantOption{32, {4, 3}, {0.15, 0.85}};
-    case 4:
-      return QuantOption{32, {6, 4}, {0.15, 0.85}};
-    case 5:
-      return QuantOption{32, {6, 5}, {0.15, 0.85}};
-    case 6:
-      return QuantOption{32, {8, 6}, {0.15, 0.85}};
-    case 8:
-      return QuantOption{32, {8}, {1.0}};
-    default:
-      return std::nullopt;
-  }
+std::span<const HeadRecipe> head_recipes() {
+  static const std::array<HeadRecipe, 6> kRecipes = {{
+      {2, {32, {4, 2}, {0.3, 0.7}}},
+      {3, {32, {4, 3}, {0.15, 0.85}}},
+      {4, {32, {6, 4}, {0.15, 0.85}}},
+      {5, {32, {6, 5}, {0.15, 0.85}}},
+      {6, {32, {8, 6}, {0.15, 0.85}}},
+      {8, {32, {8}, {1.0}}},
+  }};
+  return kRecipes;
 }
-
-namespace {
-
-// Python's repr of a float in [0, 1]: the shortest text that reads back, with ".0" for integers.
-std::string python_repr(double value) {
-  std::array<char, 32> buffer{};
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
-  std::string text(buffer.data(), end);
-  if (text.find('.') == std::string::npos) text += ".0";
-  return text;
-}
-
-}  // namespace
 
 std::string describe(const QuantOption& option) {
   std::string text;
   for (std::size_t i = 0; i < option.bits.size(); ++i) {
     if (i > 0) text += '/';
-    text += python_repr(option.proportions[i]) + ':' + std::to_string(option.bits[i]) + 'b';
+    text +=
+        records::python_number(option.proportions[i]) + ':' + std::to_string(option.bits[i]) + 'b';
   }
   return text + ' ' + std::to_string(option.group_size) + "g s" + std::to_string(option.scale_bits);
 }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,9 +23,14 @@ struct QuantOption {
 /// THE table: the 24 options of ExLlamaV2 of September 2023, in the order of its files.
 std::span<const QuantOption> exl2_2023_options();
 
-/// The recipe of the output head for `head_bits` (2, 3, 4, 5, 6, 8), empty for other values.
-/// 16, the head kept in fp16, has no recipe.
-std::optional<QuantOption> head_option(int head_bits);
+/// A recipe of the output head and the bits it is asked for by.
+struct HeadRecipe {
+  int bits = 0;
+  QuantOption option;
+};
+
+/// The recipes of ExLlamaV2 for the output head, by bits ascending.
+std::span<const HeadRecipe> head_recipes();
 
 /// "0.05:3b/0.95:2b 32g s4", as ExLlamaV2 writes it (Python's repr of the proportions).
 std::string describe(const QuantOption& option);
@@ -47,8 +51,8 @@ std::vector<kernels::RowGroup> cut_head_into_groups(const QuantOption& option, s
 /// (scale_max) + 32 (q_groups), 4-bit scale codes; without the 32 * rows of q_invperm.
 std::int64_t measured_bits(std::span<const kernels::RowGroup> groups, std::int64_t cols);
 
-/// Bits of a [rows, cols] layer on disk: measured_bits of the padded columns + 32 * rows.
-/// @pre cols is a multiple of 32
+/// Bits of a [rows, cols] layer on disk: measured_bits + 32 * rows, those of q_invperm.
+/// @pre cols is a multiple of 32, as outputs are padded to
 std::int64_t stored_bits(std::span<const kernels::RowGroup> groups, std::int64_t cols);
 
 }  // namespace shardquant::exl2

@@ -8,7 +8,7 @@
 namespace shardquant::exl2 {
 
 std::string rewrite_config(std::string_view source_text, const std::string& file,
-                           const Exl2ConfigEntry& entry) {
+                           const weights::QuantizationEntry& entry) {
   const formats::JsonText strict = formats::JsonText::parse(source_text, file);
   if (!strict.root().is_object()) strict.root().refuse("must be an object");
   auto config = nlohmann::ordered_json::parse(source_text);

@@ -1,19 +1,11 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace shardquant::exl2 {
+#include "pipeline/formats/weights/weight_format.hpp"
 
-/// What config.json of an EXL2 folder says about the quantization (exl2-format.md section 11).
-struct Exl2ConfigEntry {
-  double bits = 0.0;  ///< bits per weight of the decoder layers
-  int head_bits = 0;
-  std::int64_t calibration_rows = 0;
-  std::int64_t calibration_length = 0;
-  std::string calibration_dataset;  ///< base name of the file, or "(default)"
-};
+namespace shardquant::exl2 {
 
 /// The ExLlamaV2 version whose format is followed.
 inline constexpr std::string_view kExl2Version = "0.3.2";
@@ -23,6 +15,6 @@ inline constexpr std::string_view kExl2Version = "0.3.2";
 /// "original_quantization_config". `file` names the source in messages. Deterministic.
 /// @throws Failure(bad_data) where the text is no JSON object
 std::string rewrite_config(std::string_view source_text, const std::string& file,
-                           const Exl2ConfigEntry& entry);
+                           const weights::QuantizationEntry& entry);
 
 }  // namespace shardquant::exl2

@@ -82,9 +82,12 @@ Exl2Layer good_layer(bool has_bias) {
   for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::uint8_t>(i % 8);
   std::vector<std::int32_t> perm(kInputs);
   for (std::int64_t k = 0; k < kInputs; ++k) perm[k] = static_cast<std::int32_t>(k * 77 % kInputs);
-  return pack_exl2_layer(kKey, kInputs, kOutputs, groups, codes,
-                         std::vector<std::uint8_t>(4 * kOutputs, 5),
-                         std::vector<std::uint16_t>(4, 0x2000), perm,
+  kernels::QuantizedMatrix matrix;
+  matrix.groups = groups;
+  matrix.codes = codes;
+  matrix.scale_codes.assign(4 * kOutputs, 5);
+  matrix.scale_max.assign(4, 0x2000);
+  return pack_exl2_layer({kKey, kInputs, kOutputs, has_bias}, matrix, perm,
                          std::vector<std::uint16_t>(has_bias ? kOutputs : 0, 0x3c00));
 }
 

@@ -64,16 +64,16 @@ TEST(QuantOption, DoesNotExistWhereTheLastSectionWouldBeNegative) {
 }
 
 TEST(QuantOption, HeadRecipesExistForEveryRowCount) {
-  const QuantOption six = *head_option(6);
+  const QuantOption six = head_recipes()[4].option;
   EXPECT_EQ(cut_head_into_groups(six, 4096), cut_into_groups(six, 4096));
   // 64 rows: ceil(9.6 / 32) = 1 group of 8 bits, the other of 6.
   EXPECT_EQ(cut_head_into_groups(six, 64),
             (std::vector<kernels::RowGroup>{{0, 32, 8}, {32, 32, 6}}));
-  for (const int bits : {2, 3, 4, 5, 6, 8}) {
+  for (const HeadRecipe& head : head_recipes()) {
     for (std::int64_t rows = 32; rows <= 512; rows += 32) {
-      const auto groups = cut_head_into_groups(*head_option(bits), rows);
+      const auto groups = cut_head_into_groups(head.option, rows);
       ASSERT_FALSE(groups.empty());
-      EXPECT_EQ(groups.back().first_row + groups.back().rows, rows) << bits << ' ' << rows;
+      EXPECT_EQ(groups.back().first_row + groups.back().rows, rows) << head.bits << ' ' << rows;
     }
   }
 }

@@ -11,7 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 using tests::outcome_of;
 
-const Exl2ConfigEntry kEntry = {4.0, 6, 64, 256, "tokens.i32"};
+const weights::QuantizationEntry kEntry = {4.0, 6, 64, 256, "tokens.i32", {}};
 
 TEST(RewriteConfig, KeepsKeysAndValuesInOrder) {
   EXPECT_EQ(rewrite_config(
