@@ -18,8 +18,14 @@ namespace {
 std::filesystem::path module_file() {
   if (const char* named = std::getenv("SHARDQUANT_CUDA_MODULE")) return named;
   std::error_code error;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-  return program.parent_path() / "libshardquant_cuda.so";
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  const auto beside = folder / "libshardquant_cuda.so";
+  // Relative to the program, so that an installation can be moved.
+  const auto installed =
+      (folder / SHARDQUANT_INSTALLED_MODULES / "libshardquant_cuda.so").lexically_normal();
+  return std::filesystem::exists(installed, error) && !std::filesystem::exists(beside, error)
+             ? installed
+             : beside;
 }
 
 bool module_loaded = false;
@@ -79,6 +85,17 @@ std::unique_ptr<Backend> make_backend(DeviceKind kind, int threads, std::string&
     }
   }
   return std::make_unique<CpuBackend>(threads);
+}
+
+std::string blas_library() {
+  return cpu_blas_library();
+}
+
+std::string cuda_module() {
+  const std::filesystem::path file = module_file();
+  std::error_code error;
+  if (!std::filesystem::exists(file, error)) return "none: " + file.string() + " does not exist";
+  return file.string() + ", " + SHARDQUANT_CUDA_BUILD;
 }
 
 bool cuda_module_is_loaded() {

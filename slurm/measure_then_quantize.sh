@@ -16,13 +16,13 @@ fi
 job=$1 output=$2
 shift 2
 
-previous=$(JOB=$job STAGE=measure sbatch --parsable "${resources[@]}" "$script")
+previous=$(JOB=$job STAGE=measure "$here/submit.sh" --parsable "${resources[@]}" "$script")
 previous=${previous%%;*}
 echo "measure        job $previous"
 for bits in "$@"; do
   previous=$(JOB=$job STAGE=quantize \
     OPTIONS="-s allocate.bpw=$bits -s output.dir=$output-$bits ${OPTIONS:-}" \
-    sbatch --parsable --dependency="afterok:$previous" --kill-on-invalid-dep=yes \
+    "$here/submit.sh" --parsable --dependency="afterok:$previous" --kill-on-invalid-dep=yes \
     "${resources[@]}" "$script")
   previous=${previous%%;*}
   echo "quantize $bits job $previous"

@@ -129,4 +129,8 @@ QuantizedMatrix CpuBackend::quantize(ConstMatrixView weight, const HessianFactor
   return quantize_matrix(weight, factor, option, settings, threads_);
 }
 
+std::string cpu_blas_library() {
+  return openblas_get_config();
+}
+
 }  // namespace shardquant::kernels

@@ -54,4 +54,7 @@ class CpuBackend final : public Backend {
   int threads_;
 };
 
+/// OpenBLAS's version, build options and the processor whose kernels it chose.
+std::string cpu_blas_library();
+
 }  // namespace shardquant::kernels

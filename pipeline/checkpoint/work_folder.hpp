@@ -39,6 +39,10 @@ class WorkFolder {
   std::filesystem::path plan() const { return path_ / "plan.json"; }
   std::filesystem::path report() const { return path_ / "report.json"; }
   std::filesystem::path report_page() const { return path_ / "report.html"; }
+  /// Folder of the event logs of ranks other than 0, which are taken over into events().
+  std::filesystem::path rank_events() const { return path_ / "rank_events"; }
+  /// Folder of a copy of the report of every output made here.
+  std::filesystem::path kept_reports() const { return path_ / "reports"; }
   /// Rows that were packed from text or other sources; int32, [rows, calibration.length].
   std::filesystem::path calibration_rows() const { return measured_in_ / "calibration_rows.i32"; }
   /// Rows that calibration does not see, of the same form.

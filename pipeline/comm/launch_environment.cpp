@@ -35,6 +35,8 @@ LaunchEnvironment LaunchEnvironment::read(const Lookup& lookup) {
   std::int64_t ranks = first_count(lookup, {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
   if (ranks == 0) ranks = first_count(lookup, {"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"});
   if (ranks > 0) launch.ranks = ranks;
+  launch.rank =
+      first_count(lookup, {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"});
   launch.local_rank =
       first_count(lookup, {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"});
   return launch;

@@ -18,6 +18,8 @@ struct LaunchEnvironment {
   bool mpi_launcher = false;  ///< a launcher offers to connect the ranks
   /// Ranks that the launcher started, or tasks of the Slurm step or job; 1 where nobody says.
   std::int64_t ranks = 1;
+  /// Place of this rank among all; 0 where nobody says.
+  std::int64_t rank = 0;
   /// Place of this rank among those of its machine; 0 where nobody says.
   std::int64_t local_rank = 0;
 

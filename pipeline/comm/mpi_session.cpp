@@ -1,5 +1,6 @@
 #include <mpi.h>
 
+#include <array>
 #include <cstdlib>
 #include <string>
 
@@ -33,6 +34,15 @@ Session::Session() {
 
 void Session::finish() {
   if (uses_mpi_) SHARDQUANT_MPI_TRY(MPI_Finalize());
+}
+
+std::string mpi_library() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  SHARDQUANT_MPI_TRY(MPI_Get_library_version(text.data(), &length));
+  // Open MPI goes on with its package and date, MPICH with a page about its build.
+  const std::string all = text.data();
+  return all.substr(0, all.find_first_of(",\n"));
 }
 
 }  // namespace shardquant::comm

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "pipeline/comm/communicator.hpp"
 
@@ -26,5 +27,8 @@ class Session {
   bool uses_mpi_ = false;
   std::unique_ptr<Communicator> comm_;
 };
+
+/// The MPI library of this process, as "Open MPI v4.1.4"; before or after it is started.
+std::string mpi_library();
 
 }  // namespace shardquant::comm

@@ -3,11 +3,17 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <functional>
+#include <span>
 #include <string>
 
+#include "pipeline/commands/build_facts.hpp"
+#include "pipeline/commands/command_examples.hpp"
 #include "pipeline/commands/commands.hpp"
+#include "pipeline/commands/describe_commands.hpp"
 #include "pipeline/commands/solve_command.hpp"
+#include "pipeline/commands/usage_error.hpp"
 #include "pipeline/control/stop_signals.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/faults/fault_point.hpp"
@@ -23,6 +29,11 @@ void add_job_options(CLI::App* command, RunArguments& arguments) {
   command->add_option("JOB", arguments.job_file, "Job file (YAML, schema version 1)")->required();
   command->add_option("-s,--set", arguments.overrides,
                       "Override one setting, as allocate.bpw=3.5; may be repeated");
+}
+
+void add_link_option(CLI::App* command, bool& follow) {
+  command->add_flag("--follow-symlinks", follow,
+                    "Follow links that lead out of a model folder, as to a shared store");
 }
 
 void add_run_options(CLI::App* command, RunArguments& arguments) {
@@ -71,17 +82,13 @@ void add_sweep(CLI::App& app, Action& action) {
   CLI::App* list = sweep->add_subcommand("list", "The numbered points, and which are done");
   add_job_options(list, arguments->run);
   list->callback([arguments, &action] {
-    action = [arguments](comm::Communicator& comm) {
-      comm::on_root(comm, [&] { list_sweep(*arguments); });
-    };
+    action = [arguments](comm::Communicator&) { list_sweep(*arguments); };
   });
   CLI::App* summary = sweep->add_subcommand(
       "summary", "Write and print the table of all points, and show them in every report");
   add_job_options(summary, arguments->run);
   summary->callback([arguments, &action] {
-    action = [arguments](comm::Communicator& comm) {
-      comm::on_root(comm, [&] { summarize_sweep(*arguments); });
-    };
+    action = [arguments](comm::Communicator&) { summarize_sweep(*arguments); };
   });
 }
 
@@ -120,6 +127,7 @@ void add_eval(CLI::App& app, Action& action) {
   command->add_option("--threads", arguments->threads, "Host threads of a rank")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", arguments->json, "Print one JSON object");
+  add_link_option(command, arguments->follow_symlinks);
   command->callback([arguments, tokens, &action] {
     if (arguments->text.empty() && tokens->count() == 0) {
       throw CLI::RequiredError("--tokens or --text");
@@ -135,11 +143,9 @@ void add_verify(CLI::App& app, Action& action) {
   command->add_option("MODEL_DIR", arguments->model_dir)->required();
   command->add_option("--against", arguments->against,
                       "Unquantized source folder: print the error of every layer's weights");
-  command->callback([arguments, &action] {
-    action = [arguments](comm::Communicator& comm) {
-      comm::on_root(comm, [&] { verify(*arguments); });
-    };
-  });
+  add_link_option(command, arguments->follow_symlinks);
+  command->callback(
+      [arguments, &action] { action = [arguments](comm::Communicator&) { verify(*arguments); }; });
 }
 
 void add_plan(CLI::App& app, Action& action) {
@@ -155,6 +161,7 @@ void add_plan(CLI::App& app, Action& action) {
       ->check(CLI::Range(1, 1 << 20));
   command->add_option("--machine", arguments->machine,
                       "Machine profile: a name of configs/machines, or a file like those");
+  add_link_option(command, arguments->follow_symlinks);
   CLI::Option* sbatch =
       command->add_flag("--sbatch", arguments->sbatch,
                         "Print the header of a Slurm batch script for the first number of ranks");
@@ -162,9 +169,7 @@ void add_plan(CLI::App& app, Action& action) {
       ->add_flag("--json", arguments->json, "Print one JSON object, with every item and its rank")
       ->excludes(sbatch);
   command->callback([arguments, &action] {
-    action = [arguments](comm::Communicator& comm) {
-      comm::on_root(comm, [&] { plan_job(*arguments); });
-    };
+    action = [arguments](comm::Communicator&) { plan_job(*arguments); };
   });
 }
 
@@ -187,28 +192,45 @@ void add_tokenize(CLI::App& app, Action& action) {
   command->add_flag("--force", arguments->force, "Overwrite an existing file");
   command->add_flag("--show", arguments->show, "Print the first tokens of every document");
   command->callback([arguments, &action] {
-    action = [arguments](comm::Communicator& comm) {
-      comm::on_root(comm, [&] { tokenize(*arguments); });
-    };
+    action = [arguments](comm::Communicator&) { tokenize(*arguments); };
   });
 }
 
 void add_inspect(CLI::App& app, Action& action) {
-  auto path = std::make_shared<std::string>();
+  auto arguments = std::make_shared<InspectArguments>();
   CLI::App* command =
       app.add_subcommand("inspect", "What a model folder, measurement, plan or state file holds");
-  command->add_option("PATH", *path)->required();
-  command->callback([path, &action] {
-    action = [path](comm::Communicator& comm) { comm::on_root(comm, [&] { inspect(*path); }); };
+  command->add_option("PATH", arguments->path)->required();
+  add_link_option(command, arguments->follow_symlinks);
+  command->callback(
+      [arguments, &action] { action = [arguments](comm::Communicator&) { inspect(*arguments); }; });
+}
+
+void add_completion(CLI::App& app, Action& action) {
+  auto shell = std::make_shared<std::string>();
+  CLI::App* command =
+      app.add_subcommand("completion", "Script that completes commands and options in a shell");
+  command->add_option("SHELL", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->callback([shell, &app, &action] {
+    action = [script = completion_script(app, *shell)](comm::Communicator&) {
+      std::fputs(script.c_str(), stdout);
+    };
   });
 }
 
-}  // namespace
-
-int run_command_line(comm::Communicator& comm, int argc, char** argv) {
-  CLI::App app("Mixed-bit EXL2 quantization of large language models over MPI ranks", "shardquant");
-  app.set_version_flag("--version", std::string(SHARDQUANT_VERSION));
-  app.require_subcommand(1);
+// Of the program itself. They end the reading of the command line when they are met.
+void add_program_flags(CLI::App& app) {
+  app.set_version_flag("--version", version_text, "Versions of the program and its libraries");
+  app.add_flag_callback(
+         "--manual-page",
+         [&app] {
+           std::fputs(manual_page(app).c_str(), stdout);
+           throw CLI::Success();
+         },
+         "For the build, which installs it")
+      ->group("");
   if constexpr (faults::are_compiled_in()) {
     app.add_flag_callback(
         "--list-fault-points",
@@ -218,12 +240,9 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
         },
         "Places of this test build where SHARDQUANT_FAULT can make it fail");
   }
-  app.footer(
-      "Examples:\n"
-      "  mpirun -n 8 shardquant run job.yaml\n"
-      "  shardquant solve --measurement measurement.json --bpw 4.0 --print\n"
-      "  mpirun -n 8 shardquant eval out --tokens eval.i32 --length 2048");
-  Action action;
+}
+
+void add_commands(CLI::App& app, Action& action) {
   add_run(app, "run", "Everything: a Hugging Face folder in, an EXL2 folder out",
           LastStage::quantize, action);
   add_run(app, "measure", "Calibrate and measure (also for a sweep); ends with measurement.json",
@@ -237,20 +256,35 @@ int run_command_line(comm::Communicator& comm, int argc, char** argv) {
   add_inspect(app, action);
   add_tokenize(app, action);
   add_plan(app, action);
-  std::function<void()> solve_action;
-  add_solve_command(app, solve_action);
+  add_solve_command(app, action);
+  add_completion(app, action);
+}
 
+}  // namespace
+
+Call parse_command_line(int argc, char** argv, bool tells) {
+  CLI::App app("Mixed-bit EXL2 quantization of large language models over MPI ranks", "shardquant");
+  app.require_subcommand(1);
+  Call call;
+  add_program_flags(app);
+  add_commands(app, call.action);
+  add_examples(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const bool is_help = error.get_exit_code() == 0;
-    if (comm.is_root()) app.exit(error);
-    return is_help ? 0 : static_cast<int>(ExitCode::usage);
+    if (error.get_exit_code() == 0) {
+      if (tells) app.exit(error);
+      return {};
+    }
+    const std::string text =
+        usage_error(app, std::span(argv, static_cast<std::size_t>(argc)), error);
+    if (tells) fmt::print(stderr, "shardquant: error: {}\n", text);
+    return {.action = {}, .exit_code = static_cast<int>(ExitCode::usage)};
   }
-  if (!saves_its_state(app)) control::release_stop_signals();
-  if (action) action(comm);
-  if (solve_action) comm::on_root(comm, solve_action);
-  return 0;
+  const bool saves = saves_its_state(app);
+  if (!saves) control::release_stop_signals();
+  call.on_all_ranks = saves || app.got_subcommand("eval");
+  return call;
 }
 
 }  // namespace shardquant::commands

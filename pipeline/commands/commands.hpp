@@ -58,6 +58,7 @@ struct EvalArguments {
   std::string against;  ///< plain folder to compare with; empty: perplexity alone
   int threads = 1;
   bool json = false;
+  bool follow_symlinks = false;  ///< in both folders, wherever they lead
 };
 
 /// Perplexity of a plain or EXL2 folder, and where there is a plain one to compare with, how far
@@ -67,10 +68,11 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments);
 struct VerifyArguments {
   std::string model_dir;
   std::string against;  ///< source folder; empty: structure alone
+  bool follow_symlinks = false;
 };
 
-/// Strict check of an EXL2 folder, on root; with a source folder the error of every layer's
-/// weights.
+/// Strict check of an EXL2 folder, its bytes against their checksums included, on root; with a
+/// source folder the error of every layer's weights.
 void verify(const VerifyArguments& arguments);
 
 struct TokenizeArguments {
@@ -94,7 +96,8 @@ struct PlanArguments {
   std::vector<std::string> overrides;
   std::vector<int> ranks = {1, 8, 64, 256, 1024};
   std::string machine = "h200-peak";  ///< profile's name or file
-  bool sbatch = false;                ///< print a batch script for the first number of ranks
+  bool follow_symlinks = false;
+  bool sbatch = false;  ///< print a batch script for the first number of ranks
   bool json = false;
 };
 
@@ -104,7 +107,13 @@ struct PlanArguments {
 /// would; Failure(bad_data) for a model that is not supported
 void plan_job(const PlanArguments& arguments);
 
-/// What is in a model folder, measurement, plan or state file; on root.
-void inspect(const std::string& path);
+struct InspectArguments {
+  std::string path;
+  bool follow_symlinks = false;  ///< of a model folder
+};
+
+/// Prints what is in a model folder, measurement (2023 or 2024 schema), plan or state file; on
+/// root. @throws Failure(bad_data) for a file that is none of these
+void inspect(const InspectArguments& arguments);
 
 }  // namespace shardquant::commands

@@ -19,6 +19,10 @@ namespace shardquant::commands {
 
 namespace {
 
+formats::LinkPolicy links_of(const EvalArguments& arguments) {
+  return formats::link_policy(arguments.follow_symlinks);
+}
+
 // This rank's rows: whole batches, so that every batch is the same for any number of ranks.
 evaluation::RowRange own_rows(const comm::Communicator& comm, std::int64_t rows,
                               std::int64_t length) {
@@ -85,10 +89,10 @@ struct Inputs {
 
   void open(const EvalArguments& arguments) {
     if (model) return;
-    model = std::make_unique<model::SourceModel>(arguments.model_dir);
+    model = std::make_unique<model::SourceModel>(arguments.model_dir, links_of(arguments));
     const model::ModelDescription& description = model->description;
     if (!arguments.against.empty()) {
-      plain = std::make_unique<model::SourceModel>(arguments.against);
+      plain = std::make_unique<model::SourceModel>(arguments.against, links_of(arguments));
     }
     documents = arguments.text.empty()
                     ? read_rows(arguments, description.vocab_size)
@@ -185,7 +189,7 @@ void evaluate(comm::Communicator& comm, const EvalArguments& arguments) {
   std::int64_t rows = arguments.rows;
   const auto open = [&] {
     if (model) return;
-    model = std::make_unique<model::SourceModel>(arguments.model_dir);
+    model = std::make_unique<model::SourceModel>(arguments.model_dir, links_of(arguments));
     tokens.emplace(arguments.tokens);
     if (rows == 0) rows = tokens->rows_of(arguments.length);
     tokens->require_rows(std::max<std::int64_t>(rows, 1), arguments.length);

@@ -25,12 +25,28 @@ std::string text_of(const std::vector<Job>& jobs) {
   return text;
 }
 
+// Said before any work is done: at the end, when the output is written, it would be late.
+void require_folder(const char* setting, const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) || std::filesystem::is_directory(path, error)) return;
+  fail(ExitCode::cannot_create,
+       "{}: {} is a file; name a folder, which is made where it is missing", path.string(),
+       setting);
+}
+
 }  // namespace
 
 std::vector<Job> agree_on_jobs(comm::Communicator& comm,
                                const std::function<std::vector<Job>()>& read) {
   std::string text;
-  comm::on_root(comm, [&] { text = text_of(read()); });
+  comm::on_root(comm, [&] {
+    const std::vector<Job> jobs = read();
+    for (const Job& job : jobs) {
+      require_folder("work.dir", job.config.work.dir);
+      if (job.last == LastStage::quantize) require_folder("output.dir", job.config.output.dir);
+    }
+    text = text_of(jobs);
+  });
   text = comm::broadcast_text(comm, std::move(text));
   std::vector<Job> jobs;
   for (std::size_t begin = 0; begin < text.size();) {

@@ -18,7 +18,7 @@ struct Job {
 };
 
 /// The jobs that root reads, on all ranks, so that an error in them is found and printed once.
-/// Collective. @throws SharedFailure, as `read`
+/// Collective. @throws SharedFailure, as `read`; cannot_create where a folder to write to is a file
 std::vector<Job> agree_on_jobs(comm::Communicator& comm,
                                const std::function<std::vector<Job>()>& read);
 

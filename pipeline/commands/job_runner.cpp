@@ -20,6 +20,7 @@
 #include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/model/require_quantizable.hpp"
+#include "pipeline/report/event_collector.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
 #include "pipeline/stages/hash_model.hpp"
@@ -32,11 +33,15 @@ namespace {
 // Root looks at the inputs first; the others only meet what it found to be right.
 std::unique_ptr<model::SourceModel> open_model(comm::Communicator& comm,
                                                std::span<const Job> jobs) {
-  const std::filesystem::path& path = jobs.front().config.model.path;
+  const config::RunConfig::Model& first = jobs.front().config.model;
   std::unique_ptr<model::SourceModel> model;
-  comm::on_root(comm, [&] { model = std::make_unique<model::SourceModel>(path); });
+  const auto open = [&first] {
+    const bool follows = first.links == "follow";
+    return std::make_unique<model::SourceModel>(first.path, formats::link_policy(follows));
+  };
+  comm::on_root(comm, [&] { model = open(); });
   comm::on_all(comm, [&] {
-    if (!model) model = std::make_unique<model::SourceModel>(path);
+    if (!model) model = open();
     for (const Job& job : jobs) {
       const weights::WeightFormat& format = format_of(job.config);
       model::require_quantizable(model->description, model->layout, format);
@@ -152,6 +157,23 @@ void open_event_log(const std::filesystem::path& path, const std::string& run,
   }
 }
 
+// Ranks other than root write into logs of their own, which root takes over as they grow.
+void open_event_logs(comm::Communicator& comm, const checkpoint::WorkFolder& work,
+                     const std::string& run, std::optional<report::EventLog>& events,
+                     std::optional<report::EventCollector>& collector) {
+  comm::on_root(comm, [&] {
+    std::filesystem::remove_all(work.rank_events());  // of an earlier start
+    if (comm.size() > 1) checkpoint::create_folders_durably(work.rank_events());
+    open_event_log(work.events(), run, events);
+  });
+  comm::on_all(comm, [&] {
+    if (!events) events.emplace(report::rank_event_log(work.rank_events(), comm.rank()), run);
+  });
+  if (comm.is_root() && comm.size() > 1) {
+    collector.emplace(*events, work.rank_events(), comm.size());
+  }
+}
+
 // What ended the run is told in any case, also where the log has no room for it.
 void record_end(report::EventLog& events, ExitCode code) {
   try {
@@ -220,7 +242,7 @@ void JobRunner::report_start(const forecast::MemoryPlan& memory) {
 
 // Read whole once, however many jobs there are. Collective.
 const std::vector<std::string>& JobRunner::file_hashes() {
-  if (!file_hashes_) file_hashes_ = stages::hash_model(comm_, model_->folder);
+  if (!file_hashes_) file_hashes_ = stages::hash_model(comm_, log_, model_->folder);
   return *file_hashes_;
 }
 
@@ -241,18 +263,14 @@ void JobRunner::run(const Job& job) {
   faults::reach(faults::Point::work_opened);
 
   std::optional<report::EventLog> events;
-  comm::on_all(comm_, [&] {
-    if (comm_.is_root()) {
-      open_event_log(work.events(), fingerprints.run, events);
-    } else {
-      events.emplace();
-    }
-  });
-  const waves::RunContext context{{comm_, *control_, log_, *events, begun},
-                                  {config, *model_, *tokens, work, std::move(fingerprints.run),
-                                   std::move(fingerprints.hessians), slices_of(config),
-                                   quantizer_settings(config.quantizer), format},
-                                  {*backend_, device_link_.get()}};
+  std::optional<report::EventCollector> collector;
+  open_event_logs(comm_, work, fingerprints.run, events, collector);
+  const waves::RunContext context{
+      {comm_, *control_, log_, *events, begun, collector ? &*collector : nullptr},
+      {config, *model_, *tokens, work, std::move(fingerprints.run),
+       std::move(fingerprints.hessians), slices_of(config), quantizer_settings(config.quantizer),
+       format},
+      {*backend_, device_link_.get()}};
   report_restart(context);
   context.events.write("run_start", "start",
                        {{"ranks", comm_.size()},
@@ -260,6 +278,7 @@ void JobRunner::run(const Job& job) {
   try {
     with_device_faults(comm_.rank(),
                        [&] { stages::run_pipeline(context, job.last == LastStage::measure); });
+    if (collector) collector->collect();
     report_end(context);
   } catch (const Failure& failure) {
     record_end(*events, failure.code());

@@ -51,7 +51,9 @@ model::ModelDescription read_description(const PlanArguments& arguments,
   }
   const fs::path folder =
       is_job_file(arguments.target) ? job.model.path : fs::path(arguments.target);
-  return model::read_model_description(formats::ModelDirectory(folder));
+  const bool follows = arguments.follow_symlinks || job.model.links == "follow";
+  return model::read_model_description(
+      formats::ModelDirectory(folder, formats::link_policy(follows)));
 }
 
 void refuse_what_does_not_fit(const std::vector<forecast::JobPlan>& plans) {

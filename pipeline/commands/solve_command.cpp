@@ -8,6 +8,7 @@
 
 #include "pipeline/allocation/allocate.hpp"
 #include "pipeline/allocation/frontier.hpp"
+#include "pipeline/allocation/make_request.hpp"
 #include "pipeline/allocation/module_shapes.hpp"
 #include "pipeline/commands/print_allocation.hpp"
 #include "pipeline/failure.hpp"
@@ -20,7 +21,6 @@ namespace shardquant::commands {
 
 namespace {
 
-using allocation::Constraint;
 using formats::Overwrite;
 using records::Measurement;
 using records::Measurement2024;
@@ -56,37 +56,14 @@ Input read_input(const std::string& file) {
   return input;
 }
 
-void add_constraints(const std::vector<std::string>& texts, Constraint::Kind kind,
-                     std::vector<Constraint>& constraints) {
-  for (const std::string& text : texts) {
-    constraints.push_back(allocation::parse_constraint(kind, text));
-  }
-}
-
-allocation::AllocationRequest make_request(const SolveArguments& arguments, const Input& input) {
-  allocation::AllocationRequest request;
-  if (!arguments.objective.empty()) {
-    request.objective = arguments.objective;
-  } else if (input.view.has_sensitivities()) {
-    request.objective = "kl";
-  }
-  request.tolerance = arguments.tolerance;
-  add_constraints(arguments.pins, Constraint::Kind::pin, request.constraints);
-  add_constraints(arguments.floors, Constraint::Kind::floor, request.constraints);
-  add_constraints(arguments.ceilings, Constraint::Kind::ceiling, request.constraints);
-  add_constraints(arguments.ties, Constraint::Kind::tie, request.constraints);
-  add_constraints(arguments.ties_across_blocks, Constraint::Kind::tie_all, request.constraints);
-  if (!arguments.weights.empty()) {
-    request.weights = allocation::read_layer_weights(arguments.weights);
-  }
-  if (!arguments.size.empty()) {
-    request.budget = allocation::Budget::folder(allocation::parse_size(arguments.size));
-  } else if (arguments.bits > 0) {
-    request.budget = allocation::Budget::total_bits(arguments.bits);
-  } else {
-    request.budget = allocation::Budget::bits_per_weight(arguments.bpw);
-  }
-  return request;
+// Where no objective is asked for, that which the measurement allows.
+allocation::AllocationRequest request_of(const SolveArguments& arguments, const Input& input) {
+  std::string objective = arguments.objective;
+  if (objective.empty()) objective = input.view.has_sensitivities() ? "kl" : "sum";
+  return allocation::make_request({arguments.bpw, arguments.bits, arguments.size, objective,
+                                   arguments.tolerance, arguments.pins, arguments.floors,
+                                   arguments.ceilings, arguments.ties, arguments.ties_across_blocks,
+                                   arguments.weights});
 }
 
 Overwrite overwrite(const SolveArguments& arguments) {
@@ -137,7 +114,8 @@ std::optional<forecast::OutputSize> open_model(const SolveArguments& arguments,
     fail(ExitCode::config, "--model: sizes on disk are known for measurements of the 2023 schema");
   }
   return forecast::OutputSize(arguments.model, *weights::find_weight_format(arguments.format),
-                              arguments.head_bits, arguments.shard_mib);
+                              arguments.head_bits, arguments.shard_mib,
+                              formats::link_policy(arguments.follow_symlinks));
 }
 
 void add_options(CLI::App& command, SolveArguments& arguments) {
@@ -175,6 +153,8 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
                      "JSON file {PATTERN: weight}, for the objective weighted");
 
   command.add_option("--model", arguments.model, "Source model folder, for sizes on disk");
+  command.add_flag("--follow-symlinks", arguments.follow_symlinks,
+                   "Follow links that lead out of that folder, as to a shared store");
   command.add_option("--format", arguments.format, "Form in which the weights will be stored")
       ->check(CLI::IsMember(weights::weight_format_names()));
   command.add_option("--head-bits", arguments.head_bits, "Bits of the head: 2 3 4 5 6 8 16");
@@ -193,7 +173,7 @@ void add_options(CLI::App& command, SolveArguments& arguments) {
 
 void solve(const SolveArguments& arguments) {
   Input input = read_input(arguments.measurement);
-  allocation::AllocationRequest request = make_request(arguments, input);
+  allocation::AllocationRequest request = request_of(arguments, input);
   if (!arguments.frontier.empty()) {
     solve_frontier(arguments, input, request);
     return;
@@ -217,12 +197,13 @@ void solve(const SolveArguments& arguments) {
   write_results(arguments, input, allocation);
 }
 
-void add_solve_command(CLI::App& app, std::function<void()>& action) {
+void add_solve_command(CLI::App& app, std::function<void(comm::Communicator&)>& action) {
   auto arguments = std::make_shared<SolveArguments>();
   CLI::App* command =
       app.add_subcommand("solve", "Choose every layer's option from a measurement, proven optimal");
   add_options(*command, *arguments);
-  command->callback([arguments, &action] { action = [arguments] { solve(*arguments); }; });
+  command->callback(
+      [arguments, &action] { action = [arguments](comm::Communicator&) { solve(*arguments); }; });
 }
 
 }  // namespace shardquant::commands

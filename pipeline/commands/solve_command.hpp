@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/comm/communicator.hpp"
+
 namespace shardquant::commands {
 
 /// What `shardquant solve` is asked for.
@@ -22,7 +24,8 @@ struct SolveArguments {
   std::vector<std::string> pins, floors, ceilings, ties, ties_across_blocks;
   std::string weights;  ///< JSON file
 
-  std::string model;  ///< source folder, for sizes on disk
+  std::string model;             ///< source folder, for sizes on disk
+  bool follow_symlinks = false;  ///< of `model`
   int head_bits = 6;
   std::string format = "exl2";
   std::int64_t shard_mib = 8192;
@@ -38,6 +41,6 @@ void solve(const SolveArguments& arguments);
 
 /// Adds the subcommand `solve`; where the command line calls for it, `action` is set to what is to
 /// be done, on one rank.
-void add_solve_command(CLI::App& app, std::function<void()>& action);
+void add_solve_command(CLI::App& app, std::function<void(comm::Communicator&)>& action);
 
 }  // namespace shardquant::commands

@@ -8,6 +8,8 @@
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/work_folder.hpp"
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/folder_files.hpp"
+#include "pipeline/report/model_card.hpp"
 
 namespace shardquant::commands {
 
@@ -53,6 +55,22 @@ void remove_old_temporaries(const fs::path& folder) {
   }
 }
 
+void put_sizes_into_card(const fs::path& output, const std::vector<report::SweepRow>& rows) {
+  std::vector<report::ModelCard::Sibling> sizes;
+  for (const report::SweepRow& row : rows) {
+    if (!row.figures) continue;
+    const report::RunReport::Output& figures = row.figures->output;
+    sizes.push_back({fs::path(row.folder).filename().string(), figures.bpw, figures.weight_bytes,
+                     row.figures->evaluation ? row.figures->evaluation->perplexity : 0.0});
+  }
+  const fs::path path = output / formats::kModelCardName;
+  std::error_code error;
+  if (!fs::exists(path, error)) return;
+  const std::string old = checkpoint::read_whole(path, kMostReportBytes);
+  const std::string card = report::with_siblings(old, sizes);
+  if (card != old) formats::write_file(path, card, formats::Overwrite::yes);
+}
+
 }  // namespace
 
 std::vector<report::SweepRow> describe_sweep(const config::Sweep& sweep) {
@@ -89,6 +107,7 @@ void put_points_into_report(const config::SweepPoint& point,
   }
   std::stable_sort(points.begin(), points.end(),
                    [](const auto& a, const auto& b) { return a.bpw < b.bpw; });
+  put_sizes_into_card(point.job.output.dir, rows);
   const checkpoint::WorkFolder work(point.job.work.dir);
   const std::string old = checkpoint::read_whole(work.report(), kMostReportBytes);
   const std::string json = report::with_points(old, points);

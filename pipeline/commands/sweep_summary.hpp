@@ -16,8 +16,9 @@ std::vector<report::SweepRow> describe_sweep(const config::Sweep& sweep);
 /// @throws Failure: cannot_create, no_permission, io_error
 std::vector<report::SweepRow> write_sweep_summary(const config::Sweep& sweep);
 
-/// Puts all points that were evaluated into the report of one of them, so that its page shows the
-/// sweep. To be called by the job that wrote that report, or when none is running.
+/// Puts all points that were evaluated into the report of one of them, and their sizes into the
+/// card of its output, so that both show the sweep. To be called by the job that wrote that report,
+/// or when none is running.
 void put_points_into_report(const config::SweepPoint& point,
                             const std::vector<report::SweepRow>& rows);
 

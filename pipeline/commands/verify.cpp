@@ -10,6 +10,7 @@
 #include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/source_model.hpp"
 #include "pipeline/model/source_types/stored_weight.hpp"
+#include "pipeline/output/output_checksums.hpp"
 
 namespace shardquant::commands {
 
@@ -53,7 +54,8 @@ void require_same_shape(const model::SourceModel& model, const model::SourceMode
 }  // namespace
 
 void verify(const VerifyArguments& arguments) {
-  const model::SourceModel model(arguments.model_dir);
+  const formats::LinkPolicy links = formats::link_policy(arguments.follow_symlinks);
+  const model::SourceModel model(arguments.model_dir, links);
   const weights::WeightFormat* format = model.description.stored_format;
   if (format == nullptr) {
     fail(ExitCode::bad_data, "{}: config.json has no quantization_config of {}",
@@ -61,10 +63,17 @@ void verify(const VerifyArguments& arguments) {
   }
   std::unique_ptr<model::SourceModel> source;
   if (!arguments.against.empty()) {
-    source = std::make_unique<model::SourceModel>(arguments.against);
+    source = std::make_unique<model::SourceModel>(arguments.against, links);
     require_same_shape(model, *source);
   }
 
+  const auto files = output::check_checksums(model.folder.directory());
+  if (files) {
+    std::printf("%lld files as they were written (%s)\n", static_cast<long long>(*files),
+                output::kChecksumsName);
+  } else {
+    std::printf("no %s: whether bytes were changed cannot be told\n", output::kChecksumsName);
+  }
   std::int64_t bits = 0;
   std::int64_t parameters = 0;
   std::int64_t flushed = 0;

@@ -34,6 +34,9 @@ bool is_section(const std::string& name) {
 
 // What an unknown key may have been meant for.
 std::string key_hint(const std::string& section, const std::string& key) {
+  if (key.find_first_not_of("0123456789") == std::string::npos) {
+    return "; in a number the point stands for the comma, as 4.0";
+  }
   const std::string sibling = nearest_name(key, keys_in(section));
   if (!sibling.empty()) return fmt::format("; did you mean {}?", joined_path(section, sibling));
   for (const Setting& setting : settings_table()) {
@@ -166,6 +169,23 @@ void SettingsReader::require_one_source() const {
   }
 }
 
+void SettingsReader::require_one_budget() const {
+  std::string given;
+  std::string place;
+  int count = 0;
+  for (const char* path : {"allocate.bpw", "allocate.size", "allocate.plan"}) {
+    const auto found = places_.find(path);
+    if (found == places_.end()) continue;
+    given += (count == 0 ? "" : " and ") + std::string(path);
+    place = found->second;
+    ++count;
+  }
+  if (count < 2) return;
+  throw Failure(ExitCode::config, fmt::format("{}{} are given; one of them says how many bits "
+                                              "there are",
+                                              place, given));
+}
+
 void SettingsReader::require_other_folders() const {
   const RunConfig::Work& work = config_.work;
   for (const auto& [path, folder] : {std::pair{"work.measured_in", work.measured_in},
@@ -186,6 +206,7 @@ RunConfig SettingsReader::finish() const {
                                                 allowed_values(setting)));
   }
   require_one_source();
+  require_one_budget();
   require_other_folders();
   if (config_.quantizer.shrink_low > config_.quantizer.shrink_high) {
     const auto low = places_.find("quantizer.shrink_low");

@@ -37,6 +37,7 @@ class SettingsReader {
   void apply_version(const YamlNode& root);
   void apply_entry(const YamlEntry& entry, const std::string& section);
   void require_one_source() const;
+  void require_one_budget() const;
   void require_other_folders() const;
   void store(const Setting& setting, const YamlNode& node, const std::filesystem::path& folder,
              const std::string& prefix);

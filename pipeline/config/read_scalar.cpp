@@ -73,6 +73,11 @@ std::string number_hint(std::string_view text) {
   for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   if (word == "nan" || word == "inf" || word == "infinity") return "; it must be finite";
   if (count_digits(digits) == 0) return "";
+  if (const std::size_t comma = digits.find(','); comma != std::string_view::npos) {
+    std::string point(text);
+    point[point.find(',')] = '.';
+    return is_real(point) ? fmt::format("; write it with a point: {}", point) : "";
+  }
   if (digits.find(':') != std::string_view::npos) return "; write it without colons";
   if (digits.find('_') != std::string_view::npos) return "; write it without '_'";
   if (word.starts_with("0x") || word.starts_with("0o") || word.starts_with("0b") ||
@@ -236,6 +241,27 @@ struct StoreValue {
     type.field(config) = node.text;
   }
 
+  void operator()(const TextListSetting& type) const {
+    constexpr std::size_t kMostTexts = 1000;
+    constexpr std::size_t kMostBytes = 1000;
+    const bool alone = node.kind == YamlNode::Kind::scalar;
+    const std::vector<YamlNode> items = alone ? std::vector{node} : node.items;
+    std::vector<std::string> texts;
+    for (const YamlNode& item : items) {
+      if (item.kind != YamlNode::Kind::scalar || item.text.empty() ||
+          item.text.size() > kMostBytes || !is_plain_line(item.text)) {
+        throw BadValue(fmt::format(
+            "expects texts of 1 to {} bytes, found {}", kMostBytes,
+            item.kind == YamlNode::Kind::scalar ? shown(item.text) : kind_name(item.kind)));
+      }
+      texts.push_back(item.text);
+    }
+    if (texts.size() > kMostTexts) {
+      throw BadValue(fmt::format("{} texts; at most {}", texts.size(), kMostTexts));
+    }
+    type.field(config) = std::move(texts);
+  }
+
   void operator()(const SourceListSetting& type) const {
     std::vector<RunConfig::Source> sources;
     for (std::size_t i = 0; i < node.items.size(); ++i) {
@@ -257,10 +283,12 @@ struct StoreValue {
 
 void store_value(const Setting& setting, const YamlNode& node, const std::filesystem::path& folder,
                  RunConfig& config) {
-  const bool is_list = std::holds_alternative<SourceListSetting>(setting.type);
+  const bool is_texts = std::holds_alternative<TextListSetting>(setting.type);
+  const bool is_list = is_texts || std::holds_alternative<SourceListSetting>(setting.type);
+  const bool stands_alone = is_texts && node.kind == YamlNode::Kind::scalar;
   if (!is_list) {
     expect_scalar(setting, node);
-  } else if (node.kind != YamlNode::Kind::sequence) {
+  } else if (node.kind != YamlNode::Kind::sequence && !stands_alone) {
     throw BadValue(
         fmt::format("expects {}, found {}", allowed_values(setting), kind_name(node.kind)));
   }

@@ -60,12 +60,12 @@ std::string resolved_text(const RunConfig& config) {
 }
 
 std::string RunConfig::objective() const {
-  return allocate.objective == kKlObjective && sensitivity.rows == 0 ? "sum_squares"
-                                                                     : allocate.objective;
+  const bool are_left_out = sensitivity.rows == 0 && measure.file.empty();
+  return allocate.objective == kKlObjective && are_left_out ? "sum_squares" : allocate.objective;
 }
 
 bool RunConfig::wants_sensitivities() const {
-  return objective() == kKlObjective;
+  return objective() == kKlObjective && measure.file.empty() && allocate.plan.empty();
 }
 
 std::int64_t RunConfig::most_evaluation_rows() const {

@@ -17,6 +17,7 @@ struct RunConfig {
 
   struct Model {
     std::filesystem::path path;
+    std::string links = "contained";  ///< contained, follow
   } model;
 
   /// A file or folder that calibration rows are taken from.
@@ -50,6 +51,7 @@ struct RunConfig {
     std::string options = "exl2-2023";
     std::string asymmetric = "false";  ///< false, true: options with zero points too
     std::string err_norm = "pooled";   ///< pooled, row_mean
+    std::filesystem::path file;        ///< a measurement of 2023, in place of measuring; or empty
 
     ErrNorm norm() const { return err_norm == "row_mean" ? ErrNorm::row_mean : ErrNorm::pooled; }
   } measure;
@@ -74,8 +76,14 @@ struct RunConfig {
     std::string per = "layer";  ///< layer, part
   } sensitivity;
 
+  /// Of `bpw`, `size` and `plan` one is given; where the others are, bpw does not count.
   struct Allocate {
     double bpw = 4.0;
+    std::string size;            ///< of the whole output folder, as "24GiB"
+    std::filesystem::path plan;  ///< plan.json that is carried out as it is
+    double tolerance = 0.0;
+    std::vector<std::string> pin, floor, ceiling, tie, tie_all;  ///< see allocation::Constraint
+    std::filesystem::path weights;                               ///< of layers, for `weighted`
     std::string objective = "kl";
     std::int64_t head_bits = 6;  ///< 2 3 4 5 6 8, or 16: not quantized
   } allocate;
@@ -110,9 +118,11 @@ struct RunConfig {
   } device;
 
   /// What the allocation minimizes: the objective asked for, but `sum_squares` in place of `kl`
-  /// where sensitivities are not measured.
+  /// where sensitivities are not measured. Whether a measurement that is brought along has some
+  /// its file tells.
   std::string objective() const;
-  /// Whether sensitivities are measured, or borrowed with a measurement: something needs them.
+  /// Whether sensitivities are measured, or borrowed with a measurement: something needs them, and
+  /// neither measurement nor plan is brought along.
   bool wants_sensitivities() const;
   /// How many rows the evaluation takes at most.
   std::int64_t most_evaluation_rows() const;

@@ -28,6 +28,11 @@ std::vector<Setting> make_table() {
       {"version", IntegerChoiceSetting{version, {1}}, kRequired, "Version of this schema."},
       {"model.path", PathSetting{at<&C::model, &C::Model::path>}, kRequired,
        "Folder of the Hugging Face model: config.json and safetensors files."},
+      {"model.links", WordSetting{at<&C::model, &C::Model::links>, {"contained", "follow"}},
+       kHasDefault,
+       "Symbolic links in the model's folder: only those that stay inside it, or in the blobs of "
+       "the hub cache it is a snapshot of (`contained`), or all (`follow`), as for a folder of "
+       "links to a shared store."},
       {"calibration.tokens", PathSetting{at<&C::calibration, &C::Calibration::tokens>}, kHasDefault,
        "Calibration tokens: a stream of int32 (little endian), or safetensors with "
        "`input_ids` [rows, length]. One of `tokens`, `text` and `sources` is required."},
@@ -85,6 +90,10 @@ std::vector<Setting> make_table() {
        WordSetting{at<&C::measure, &C::Measure::err_norm>, {"pooled", "row_mean"}}, kHasDefault,
        "Error of an option: `pooled` over all calibration rows, in closed form from the Hessian; "
        "`row_mean`, the mean of the rows' ratios as ExLlamaV2 takes it."},
+      {"measure.file", PathSetting{at<&C::measure, &C::Measure::file>}, kHasDefault,
+       "A measurement.json of the 2023 schema for this model, by this program or ExLlamaV2, that "
+       "is "
+       "taken in place of measuring."},
       {"quantizer.damping", RealSetting{at<&C::quantizer, &C::Quantizer::damping>, 0.0, 10.0},
        kHasDefault,
        "Added to the diagonal of a Hessian, times its mean: 0.07 in ExLlamaV2 of 2023, 0.12 in "
@@ -146,6 +155,26 @@ std::vector<Setting> make_table() {
       {"allocate.bpw", RealSetting{at<&C::allocate, &C::Allocate::bpw>, 1.0, 16.0}, kHasDefault,
        "Bits per weight of the linear layers, head apart; never exceeded but by the objective "
        "`exl2-2023`."},
+      {"allocate.size", TextSetting{at<&C::allocate, &C::Allocate::size>, 64, true}, kHasDefault,
+       "In place of `bpw`: bytes that the whole output folder may take, as 24GiB or 800MB."},
+      {"allocate.plan", PathSetting{at<&C::allocate, &C::Allocate::plan>}, kHasDefault,
+       "In place of `bpw`: a plan.json, as `shardquant solve --out` writes it, that is carried out "
+       "as it is."},
+      {"allocate.tolerance", RealSetting{at<&C::allocate, &C::Allocate::tolerance>, 0.0, 1.0},
+       kHasDefault, "Relative gap to the proven bound at which the search may end."},
+      {"allocate.pin", TextListSetting{at<&C::allocate, &C::Allocate::pin>}, kHasDefault,
+       "`PATTERN=OPTION`: layers that take this option (its desc, or #index); patterns as of "
+       "`solve`, docs/allocation.md."},
+      {"allocate.floor", TextListSetting{at<&C::allocate, &C::Allocate::floor>}, kHasDefault,
+       "`PATTERN=BPW`: layers that take no option of fewer bits per weight."},
+      {"allocate.ceiling", TextListSetting{at<&C::allocate, &C::Allocate::ceiling>}, kHasDefault,
+       "`PATTERN=BPW`: layers that take none of more."},
+      {"allocate.tie", TextListSetting{at<&C::allocate, &C::Allocate::tie>}, kHasDefault,
+       "`PATTERN`: layers that take the same option, block by block."},
+      {"allocate.tie_all", TextListSetting{at<&C::allocate, &C::Allocate::tie_all>}, kHasDefault,
+       "`PATTERN`: layers that take the same option in all blocks."},
+      {"allocate.weights", PathSetting{at<&C::allocate, &C::Allocate::weights>}, kHasDefault,
+       "JSON file {PATTERN: weight}, for the objective `weighted`."},
       {"allocate.objective",
        WordSetting{at<&C::allocate, &C::Allocate::objective>, allocation::objective_names()},
        kHasDefault,
@@ -224,6 +253,7 @@ struct AllowedValues {
   std::string operator()(const TextSetting& type) const {
     return fmt::format("a text of at most {} bytes", type.most_bytes);
   }
+  std::string operator()(const TextListSetting&) const { return "a list of texts"; }
   std::string operator()(const SourceListSetting&) const {
     return "a list of {path, kind, field, weight}";
   }
@@ -240,6 +270,12 @@ std::string yaml_quoted(const std::string& text) {
     }
   }
   return result + '"';
+}
+
+std::string text_list(const std::vector<std::string>& texts) {
+  std::string list;
+  for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + yaml_quoted(text);
+  return '[' + list + ']';
 }
 
 std::string source_list(const std::vector<RunConfig::Source>& sources) {
@@ -286,6 +322,15 @@ const std::vector<std::string>& source_kinds() {
 
 bool has_value(const Setting& setting, const RunConfig& config) {
   RunConfig copy = config;
+  if (setting.path == "allocate.bpw") {
+    return config.allocate.size.empty() && config.allocate.plan.empty();
+  }
+  if (const auto* text = std::get_if<TextSetting>(&setting.type)) {
+    return !text->may_be_absent || !text->field(copy).empty();
+  }
+  if (const auto* texts = std::get_if<TextListSetting>(&setting.type)) {
+    return !texts->field(copy).empty();
+  }
   if (const auto* path = std::get_if<PathSetting>(&setting.type)) return !path->field(copy).empty();
   const auto* list = std::get_if<SourceListSetting>(&setting.type);
   return list == nullptr || !list->field(copy).empty();
@@ -299,6 +344,8 @@ std::string value_text(const Setting& setting, const RunConfig& config) {
           return yaml_quoted(type.field(copy).string());
         } else if constexpr (std::is_same_v<Type, TextSetting>) {
           return yaml_quoted(type.field(copy));
+        } else if constexpr (std::is_same_v<Type, TextListSetting>) {
+          return text_list(type.field(copy));
         } else if constexpr (std::is_same_v<Type, SourceListSetting>) {
           return source_list(type.field(copy));
         } else {

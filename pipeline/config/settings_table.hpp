@@ -46,6 +46,12 @@ struct PathSetting {
 struct TextSetting {
   Field<std::string> field;
   std::int64_t most_bytes = 0;
+  bool may_be_absent = false;  ///< empty: not given
+};
+
+/// A list of texts, one of which may stand without the list.
+struct TextListSetting {
+  Field<std::vector<std::string>> field;
 };
 
 /// A list of maps {path, kind, field, weight}, only path being required.
@@ -58,7 +64,7 @@ struct SourceListSetting {
 struct Setting {
   std::string path;  ///< "section.key", or "key" at the top of the file
   std::variant<IntegerSetting, IntegerChoiceSetting, RealSetting, WordSetting, PathSetting,
-               TextSetting, SourceListSetting>
+               TextSetting, TextListSetting, SourceListSetting>
       type;
   bool required = false;  ///< there is no default
   std::string description;
@@ -79,7 +85,7 @@ std::string allowed_values(const Setting& setting);
 /// The words that `kind` of a source may be.
 const std::vector<std::string>& source_kinds();
 
-/// False for a path or a list of sources that was not given.
+/// False for what was not given and has no default, and for a default that what was given replaces.
 bool has_value(const Setting& setting, const RunConfig& config);
 
 /// The setting's value in `config` as YAML; reading it back gives the same value.

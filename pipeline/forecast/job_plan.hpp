@@ -53,7 +53,8 @@ struct StagePlan {
 /// What a job of `ranks` ranks that begins anew will do.
 struct JobPlan {
   int ranks = 0;
-  std::vector<StagePlan> stages;  ///< calibrate, measure, sensitivity where wanted, quantize, write
+  /// calibrate, measure, sensitivity where wanted, quantize, write, evaluate where wanted
+  std::vector<StagePlan> stages;
   std::vector<PlannedItem> measured, quantized;
   MemoryPlan memory;
   std::int64_t host_bytes = 0;    ///< of a rank

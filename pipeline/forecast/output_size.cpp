@@ -7,9 +7,11 @@
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/formats/model_directory.hpp"
+#include "pipeline/formats/safetensors_folder.hpp"
 #include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/require_quantizable.hpp"
 #include "pipeline/output/describe_model.hpp"
+#include "pipeline/output/output_checksums.hpp"
 
 namespace shardquant::forecast {
 
@@ -64,15 +66,16 @@ std::int64_t measurement_bytes(const records::Measurement& measurement) {
 }  // namespace
 
 OutputSize::OutputSize(const std::filesystem::path& source, const weights::WeightFormat& format,
-                       int head_bits, std::int64_t shard_mib)
+                       int head_bits, std::int64_t shard_mib, formats::LinkPolicy links)
     : source_(source.string()), format_(format), head_bits_(head_bits), shard_mib_(shard_mib) {
   weights::head_option(format, head_bits);
-  const formats::ModelDirectory directory(source);
+  const formats::ModelDirectory directory(source, links);
   description_ = model::read_model_description(directory);
   layout_ = model::lay_out_model(description_);
   model::require_quantizable(description_, layout_, format);
   for (const std::string& name : formats::companion_files(directory)) {
     copied_bytes_ += directory.open(name).size();
+    copied_names_.push_back(name);
   }
 }
 
@@ -108,12 +111,22 @@ std::int64_t OutputSize::config_bytes(double bpw, const output::LayerOptions& op
   return std::ssize(format_.config_text(description_.config_text, description_.config_file, entry));
 }
 
+std::int64_t OutputSize::checksums_bytes(const output::OutputLayout& layout) const {
+  std::vector<std::string> names = copied_names_;
+  for (const formats::OutputShard& shard : layout.plan.shards) names.push_back(shard.file_name);
+  for (const char* name : {"measurement.json", "plan.json", "config.json"})
+    names.emplace_back(name);
+  names.emplace_back(formats::kIndexFileName);
+  return output::checksums_bytes(names);
+}
+
 std::int64_t OutputSize::card_bytes() const {
   constexpr std::int64_t kManyDigits = 999'999;
   report::ModelCard card = output::card_of_model(source_, description_, layout_, format_);
   card.bpw = card.stored_bpw = card.sum_err = card.max_err = 10.0;
   card.head_bits = head_bits_;
-  card.weight_bytes = kManyDigits;
+  card.folder_bpw = 10.0;
+  card.weight_bytes = card.plain_bytes = kManyDigits;
   card.objective = "kl";  // has most to say
   card.objective_value = 10.0;
   card.calibration = "calibration.safetensors";
@@ -143,10 +156,12 @@ allocation::FolderSize OutputSize::by_layer(const records::Measurement& measurem
   const output::OutputLayout layout = layout_with(largest);
   const auto index_bytes = static_cast<std::int64_t>(layout.plan.index_json.size());
   constexpr std::int64_t kPadding = 8;
+  constexpr std::int64_t kCardSizes = 4096;  // the table that a sweep adds to the card
   size.fixed_bytes = layout.plan.file_bytes() - largest_bytes + index_bytes +
-                     kPadding * std::ssize(layout.plan.shards) + copied_bytes_ +
-                     config_bytes(1.2345678901234567, layout.options) + card_bytes() +
-                     measurement_bytes(measurement) + longest_plan_bytes(measurement);
+                     kPadding * std::ssize(layout.plan.shards) + copied_bytes_ + kCardSizes +
+                     checksums_bytes(layout) + config_bytes(1.2345678901234567, layout.options) +
+                     card_bytes() + measurement_bytes(measurement) +
+                     longest_plan_bytes(measurement);
   return size;
 }
 
@@ -160,8 +175,8 @@ std::int64_t OutputSize::bytes(const records::Measurement& measurement,
   }
   const output::OutputLayout layout = layout_with(options);
   return layout.plan.file_bytes() + static_cast<std::int64_t>(layout.plan.index_json.size()) +
-         copied_bytes_ + config_bytes(plan.bpw(), layout.options) + card_bytes() +
-         measurement_bytes(measurement) +
+         copied_bytes_ + checksums_bytes(layout) + config_bytes(plan.bpw(), layout.options) +
+         card_bytes() + measurement_bytes(measurement) +
          static_cast<std::int64_t>(records::plan_text(plan).size());
 }
 

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <utility>
 
+#include "pipeline/evaluation/document_batch.hpp"
+#include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/forecast/disk_plan.hpp"
 #include "pipeline/forecast/judge_memory.hpp"
 #include "pipeline/waves/deal_groups.hpp"
@@ -71,6 +73,7 @@ class JobPlanner {
   void plan_sensitivity();
   void plan_quantizing();
   void plan_writing();
+  void plan_evaluating();
   void add_remarks();
 
   const JobPlanInput& in_;
@@ -319,6 +322,30 @@ void JobPlanner::plan_writing() {
   plan_.stages.push_back(std::move(stage));
 }
 
+// Batches of rows are dealt out in turn; a rank that has any reads both models.
+void JobPlanner::plan_evaluating() {
+  const std::int64_t rows = in_.config.most_evaluation_rows();
+  if (rows == 0) return;
+  const std::int64_t tokens = rows * slices_.length;
+  const std::int64_t batch_rows =
+      std::max<std::int64_t>(evaluation::kBatchTokens / slices_.length, 1);
+  const std::int64_t batches = (rows + batch_rows - 1) / batch_rows;
+  waves::WorkAmount work;
+  work.forward = evaluation::evaluation_operations(in_.layout, tokens);
+  const double batch_s = seconds(work) / static_cast<double>(batches);
+  StagePlan stage;
+  stage.name = "evaluate";
+  stage.busy_s = by_rank();
+  for (std::int64_t batch = 0; batch < batches; ++batch) {
+    stage.busy_s[static_cast<std::size_t>(batch % ranks_)] += batch_s;
+  }
+  stage.compute_s = largest(stage.busy_s);
+  const std::int64_t bytes = model_bytes() + plan_.output_bytes;
+  stage.read_bytes = bytes * std::min<std::int64_t>(batches, ranks_);
+  stage.moving_s = read_seconds(static_cast<double>(bytes));
+  plan_.stages.push_back(std::move(stage));
+}
+
 void JobPlanner::add_remarks() {
   const double forward = plan_.stages[0].balance();
   if (ranks_ > 1 && forward < 0.9) {
@@ -349,6 +376,7 @@ JobPlan JobPlanner::plan() {
   plan_sensitivity();
   plan_quantizing();
   plan_writing();
+  plan_evaluating();
   judge_memory(in_, plan_);
   add_remarks();
   return std::move(plan_);

@@ -7,6 +7,8 @@
 #include <cerrno>
 
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/foreign_weights.hpp"
+#include "pipeline/formats/hub_cache.hpp"
 #include "pipeline/formats/json_text.hpp"
 
 namespace shardquant::formats {
@@ -23,6 +25,12 @@ bool is_inside(const fs::path& path, const fs::path& folder) {
   return rest == folder.end();
 }
 
+// Where a link leads in one step; relative ones are taken from the folder.
+fs::path next_of(const fs::path& folder, const std::string& name) {
+  std::error_code error;
+  return (folder / fs::read_symlink(folder / name, error)).lexically_normal();
+}
+
 // The blobs folder of the cache that `snapshot` (models--X/snapshots/REV, resolved) belongs to;
 // empty where it is no snapshot.
 fs::path cache_blobs(const fs::path& snapshot) {
@@ -31,6 +39,15 @@ fs::path cache_blobs(const fs::path& snapshot) {
   if (snapshots.filename() != "snapshots") return {};
   if (!model.filename().string().starts_with("models--")) return {};
   return model / "blobs";
+}
+
+[[noreturn]] void fail_not_a_folder(const fs::path& path) {
+  const fs::path folder = path.parent_path();
+  const std::string hint = foreign_weights_hint({path.string()}, folder.string());
+  if (!hint.empty()) fail(ExitCode::no_input, "{}: {}", path.string(), hint);
+  fail(ExitCode::no_input,
+       "{}: not a folder; the folder with config.json and *.safetensors is wanted{}", path.string(),
+       folder.empty() ? "" : ", as " + folder.string());
 }
 
 }  // namespace
@@ -63,8 +80,10 @@ ModelDirectory::ModelDirectory(const fs::path& folder, LinkPolicy links)
     : path_(folder), links_(links) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) {
-    if (errno == ENOENT) fail(ExitCode::no_input, "{}: no such folder", folder.string());
-    if (errno == ENOTDIR) fail(ExitCode::no_input, "{}: not a folder", folder.string());
+    if (errno == ENOENT) {
+      fail(ExitCode::no_input, "{}: no such folder{}", folder.string(), missing_model_hint(folder));
+    }
+    if (errno == ENOTDIR) fail_not_a_folder(folder);
     fail_opening(folder.string(), errno);
   }
   folder_ = FileHandle(descriptor, folder.string());
@@ -101,13 +120,14 @@ FileHandle ModelDirectory::open_link_target(const std::string& name,
     fail(ExitCode::no_input, "{}: a symbolic link to a file that is missing", shown);
   }
   if (error) fail_opening(shown, error.value());
+  // The cache's owner may keep its blobs elsewhere: they, or their folder, are links then.
   const fs::path blobs = cache_blobs(resolved_);
-  const bool contained =
-      is_inside(target, resolved_) || (!blobs.empty() && is_inside(target, blobs));
+  const bool contained = is_inside(target, resolved_) ||
+                         (!blobs.empty() && is_inside(next_of(resolved_, name), blobs));
   if (!contained && links_ == LinkPolicy::contained) {
     fail(ExitCode::bad_data,
-         "{}: a symbolic link that leaves the model folder (to {}); if that is meant, give "
-         "--follow-symlinks",
+         "{}: a symbolic link that leaves the model folder (to {}); if that is meant, say so: "
+         "model.links: follow in the job file, --follow-symlinks for commands without one",
          shown, json_quote(target.string()));
   }
   struct stat status {};

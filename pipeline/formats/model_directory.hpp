@@ -11,13 +11,19 @@ namespace shardquant::formats {
 
 /// What to do with symbolic links inside a model folder.
 enum class LinkPolicy {
-  contained,   ///< follow those that end inside the folder or in its own cache's blobs folder
-  follow_all,  ///< --follow-symlinks
+  contained,   ///< follow those that stay inside the folder, and a hub cache's to its own blobs
+  follow_all,  ///< model.links: follow, or --follow-symlinks
 };
 
+/// The policy of a user who asked to follow links, or did not.
+constexpr LinkPolicy link_policy(bool follows) {
+  return follows ? LinkPolicy::follow_all : LinkPolicy::contained;
+}
+
 /// A folder whose files may come from strangers: files are opened by bare name relative to it and
-/// nothing outside is opened, except the "blobs" folder of the Hugging Face cache the folder is a
-/// snapshot of (models--X/snapshots/REV/file -> ../../blobs/SHA).
+/// nothing outside is opened, except what the "blobs" folder of the Hugging Face cache has for the
+/// snapshot that the folder is (models--X/snapshots/REV/file -> ../../blobs/SHA), wherever it is
+/// kept: no file of a model can put a link there.
 class ModelDirectory {
  public:
   /// @throws Failure: no_input when it is missing or no folder, no_permission

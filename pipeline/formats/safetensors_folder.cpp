@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "pipeline/failure.hpp"
+#include "pipeline/formats/foreign_weights.hpp"
 #include "pipeline/formats/json_text.hpp"
 
 namespace shardquant::formats {
@@ -119,10 +120,9 @@ void SafetensorsFolder::open_listed() {
     if (is_shard_name(name)) shards.push_back(std::move(name));
   }
   if (shards.empty()) {
-    fail(ExitCode::no_input,
-         "{}: no *.safetensors file in this folder; other weight formats must "
-         "be converted first",
-         path().string());
+    const std::string hint = foreign_weights_hint(directory_.list(), path().string());
+    fail(ExitCode::no_input, "{}: no *.safetensors file in this folder{}{}", path().string(),
+         hint.empty() ? "" : ", but ", hint);
   }
   if (std::binary_search(shards.begin(), shards.end(), kSingleFileName)) {
     for (const std::string& name : shards) {

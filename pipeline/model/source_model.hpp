@@ -12,8 +12,9 @@ namespace shardquant::model {
 /// memory. Not movable: its members refer to each other.
 struct SourceModel {
   /// @throws Failure as the readers: no_input, bad_data naming file and field
-  explicit SourceModel(const std::filesystem::path& path)
-      : folder(path),
+  explicit SourceModel(const std::filesystem::path& path,
+                       formats::LinkPolicy links = formats::LinkPolicy::contained)
+      : folder(path, links),
         description(read_model_description(folder.directory())),
         layout(lay_out_model(description)),
         tensors(description, layout, folder) {}
@@ -25,6 +26,16 @@ struct SourceModel {
   }
   const HessianGroup& group(std::int64_t index) const {
     return layout.groups[static_cast<std::size_t>(index)];
+  }
+  /// Weights of all its tensors.
+  std::int64_t parameters() const {
+    std::int64_t count = 0;
+    for (const formats::SafetensorsFile& file : folder.files()) {
+      for (const formats::TensorInfo& tensor : file.tensors()) {
+        count += tensor.bytes() / formats::dtype_bytes(tensor.dtype);
+      }
+    }
+    return count;
   }
 
   formats::SafetensorsFolder folder;

@@ -1,6 +1,9 @@
 #include "pipeline/output/describe_model.hpp"
 
+#include <utility>
+
 #include "pipeline/formats/model_directory.hpp"
+#include "pipeline/output/card_facts.hpp"
 
 namespace shardquant::output {
 
@@ -16,6 +19,10 @@ report::ModelCard card_of_model(const std::filesystem::path& source,
   card.format = std::move(of_format.title);
   card.tag = std::move(of_format.tag);
   card.loaders = std::move(of_format.loaders);
+  CardFacts facts = read_card_facts(source, description.config_text);
+  card.base_model = std::move(facts.base_model);
+  card.license = std::move(facts.license);
+  card.prompt_format = std::move(facts.prompt_format);
   return card;
 }
 

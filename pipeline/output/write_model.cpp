@@ -7,6 +7,7 @@
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/formats/safetensors_folder.hpp"
 #include "pipeline/formats/shard_file.hpp"
+#include "pipeline/output/output_checksums.hpp"
 
 namespace shardquant::output {
 
@@ -74,7 +75,17 @@ std::vector<std::string> side_files(const waves::Job& job) {
   }
   names.emplace_back(formats::kIndexFileName);
   names.emplace_back("config.json");
+  names.emplace_back(kChecksumsName);
   names.emplace_back(formats::kModelCardName);
+  return names;
+}
+
+std::vector<std::string> checked_files(const waves::Job& job, const OutputLayout& layout) {
+  std::vector<std::string> names = side_files(job);
+  std::erase_if(names, [](const std::string& name) {
+    return name == kChecksumsName || name == formats::kModelCardName;
+  });
+  for (const formats::OutputShard& shard : layout.plan.shards) names.push_back(shard.file_name);
   return names;
 }
 

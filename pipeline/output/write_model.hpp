@@ -16,11 +16,16 @@ void write_plain_tensors(const waves::RunContext& context, const OutputLayout& l
                          const OutputFiles& files);
 
 /// Names of the files beside the shards: index, config.json, measurement.json, plan.json, the
-/// source's companion files and README.md, which write_card adds.
+/// source's companion files, the checksums and README.md, which write_card adds.
 std::vector<std::string> side_files(const waves::Job& job);
 
+/// Names of all files whose checksums lie beside them: the shards, and the side files but README.md
+/// and the checksums themselves.
+std::vector<std::string> checked_files(const waves::Job& job, const OutputLayout& layout);
+
 /// Root, when all tensors of all ranks are durable: gives the shards their names and writes the
-/// side files but README.md. overwrite: yes where an interrupted run left some of them.
+/// side files but README.md and the checksums. overwrite: yes where an interrupted run left some of
+/// them.
 void publish_model(const waves::Job& job, const OutputLayout& layout, double achieved_bpw,
                    formats::Overwrite overwrite);
 

@@ -161,6 +161,15 @@ void EventLog::write(std::string_view event, std::string_view phase,
   first_record_ = false;
 }
 
+void EventLog::take_over(std::string_view text) {
+  Json record = Json::parse(text, nullptr, false);
+  if (descriptor_ < 0 || !record.is_object() || !record.contains("event")) return;
+  const std::lock_guard lock(mutex_);
+  record.erase("schema");
+  record["restart"] = restart_;
+  append(record.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
+}
+
 void EventLog::append(std::string_view line) {
   const std::int64_t size = size_of(descriptor_, name_);
   std::string_view left = line;

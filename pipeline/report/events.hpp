@@ -59,6 +59,10 @@ class EventLog {
   void write(std::string_view event, std::string_view phase,
              std::initializer_list<EventField> fields = {});
 
+  /// Writes a record of another rank's log as one of this log's start; what is no record is left
+  /// out. @throws Failure(io_error)
+  void take_over(std::string_view record);
+
  private:
   void continue_existing();
   void append(std::string_view line);

@@ -23,13 +23,26 @@ struct ModelCard {
     std::string rows_hash;
   };
 
+  /// Another size of the same model.
+  struct Sibling {
+    std::string folder;
+    double bpw = 0.0;
+    std::int64_t weight_bytes = 0;
+    double perplexity = 0.0;  ///< 0: not evaluated
+  };
+
+  std::string base_model;         ///< OWNER/NAME of the Hub; empty: not known
+  std::string license;            ///< lines of the Hub's metadata; empty: not known
+  std::string prompt_format;      ///< Markdown
   std::string model;              ///< name of its folder
   std::string family;             ///< "Llama"
   std::int64_t parameters = 0;    ///< weights of the linear layers of the blocks
   double bpw = 0.0;               ///< of those, as the measurement counts bits
   double stored_bpw = 0.0;        ///< of those, as they lie on disk
   std::int64_t head_bits = 0;     ///< 16: fp16
+  double folder_bpw = 0.0;        ///< bits of all *.safetensors over all weights of the model
   std::int64_t weight_bytes = 0;  ///< of all *.safetensors
+  std::int64_t plain_bytes = 0;   ///< of the model that was quantized
   std::string objective;          ///< of the allocation
   double objective_value = 0.0;
   double sum_err = 0.0;
@@ -44,8 +57,13 @@ struct ModelCard {
   std::optional<Evaluation> evaluation;
 };
 
-/// The card as Markdown. Names from files are escaped.
+/// The card as Markdown, beginning with the metadata that the Hub reads. Names from files are
+/// escaped.
 std::string model_card_text(const ModelCard& card);
+
+/// The card with a table of these sizes in place of the one it has; unchanged where its place for
+/// the table was taken out.
+std::string with_siblings(const std::string& card, const std::vector<ModelCard::Sibling>& siblings);
 
 /// `text` on one line, with what Markdown and HTML would take for markup escaped.
 std::string markdown_escaped(std::string_view text);

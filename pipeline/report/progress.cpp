@@ -13,6 +13,7 @@ namespace {
 
 constexpr double kSecondsBetweenLines = 30.0;
 constexpr double kSecondsBetweenDrawings = 0.2;
+constexpr double kSecondsBetweenEvents = 1.0;
 constexpr double kLeastPaceSeconds = 60.0;
 constexpr double kPaceShare = 0.25;  // of the phase so far
 
@@ -62,15 +63,41 @@ void Progress::complete(std::int64_t items, double cost, std::string_view note) 
   done_ += items;
   cost_done_ += cost;
   cost_begun_ = 0.0;
+  has_news_ = true;
+  note_ = note;
   move_marks();
-  write_if_due(note);
+  write_if_due();
 }
 
 void Progress::begin_items(double cost, std::string_view note) {
   const std::lock_guard lock(mutex_);
   cost_begun_ = cost;
+  has_news_ = true;
+  note_ = note;
   move_marks();
-  write_if_due(note);
+  write_if_due();
+}
+
+void Progress::tick() {
+  const std::lock_guard lock(mutex_);
+  if (!finished_) write_if_due();
+}
+
+void Progress::write_event() {
+  last_event_ = log_.elapsed();
+  has_news_ = false;
+  events_->write("progress", stage_,
+                 {{"done", done_},
+                  {"items", items_},
+                  {"unit", unit_},
+                  {"percent", std::floor(fraction_done() * 1000.0) / 10.0},
+                  {"eta_s", estimate_left(0.0)},
+                  {"job_eta_s", estimate_left(cost_later_)}});
+}
+
+void Progress::write_event_if_due() {
+  if (events_ == nullptr || !has_news_) return;
+  if (log_.elapsed() - last_event_ >= kSecondsBetweenEvents) write_event();
 }
 
 void Progress::move_marks() {
@@ -81,14 +108,16 @@ void Progress::move_marks() {
   pace_next_ = {now, earned()};
 }
 
-void Progress::write_if_due(std::string_view note) {
+void Progress::write_if_due() {
+  write_event_if_due();
   const double now = log_.elapsed();
   const double pause = log_.terminal() ? kSecondsBetweenDrawings : kSecondsBetweenLines;
   // The last item's line is the one of finish().
   if (finished_ || done_ >= items_ || now - last_written_ < pause) return;
   last_written_ = now;
+  if (events_ != nullptr && !log_.terminal()) write_event();
   const std::string text = with_note(
-      fmt::format("{}  {}  {}", counts(), rate_text(rate_per_minute()), left_text()), note);
+      fmt::format("{}  {}  {}", counts(), rate_text(rate_per_minute()), left_text()), note_);
   if (log_.terminal()) {
     log_.redraw(stage_, text);
   } else {
@@ -100,6 +129,8 @@ void Progress::finish(std::string_view note) {
   const std::lock_guard lock(mutex_);
   if (finished_) return;
   finished_ = true;
+  if (events_ != nullptr) write_event();
+  if (log_.elapsed() - begin_ < shortest_told_) return;
   log_.line(stage_, with_note(fmt::format("{}  {}  took {}", counts(), rate_text(rate_per_minute()),
                                           clock_text(log_.elapsed() - begin_)),
                               note));
@@ -119,7 +150,8 @@ std::string Progress::counts() const {
   // Rounded down, so that 100 % is said of complete phases alone.
   const double percent = std::floor(fraction_done() * 1000.0) / 10.0;
   const std::string total = std::to_string(items_);
-  return fmt::format("{:>{}}/{} {:5.1f}%", done_, total.size(), total, percent);
+  return fmt::format("{:>{}}/{}{}{} {:5.1f}%", done_, total.size(), total, unit_.empty() ? "" : " ",
+                     unit_, percent);
 }
 
 std::string Progress::left_text() const {

@@ -4,7 +4,9 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "pipeline/report/events.hpp"
 #include "pipeline/report/log.hpp"
 
 namespace shardquant::report {
@@ -23,6 +25,13 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// What the items are, after their number in every line: "groups".
+  void set_unit(std::string unit) { unit_ = std::move(unit); }
+  /// Writes the progress there as well, as events `progress`: within a second or two where
+  /// something was done, and with every line of the log. `events` must outlive this.
+  void set_events(EventLog& events) { events_ = &events; }
+  /// The last line is left out where the phase took less than this.
+  void set_shortest_told(double seconds) { shortest_told_ = seconds; }
   /// What comes after this phase until the job is done, in the unit of its costs; for the job's own
   /// time left, which is not told where this is 0.
   void set_later_cost(double cost);
@@ -35,6 +44,9 @@ class Progress {
   /// What is done of items that are under way, in place of what was told before; counts until the
   /// next complete().
   void begin_items(double cost, std::string_view note = {});
+  /// Writes what is due by now; to be called from time to time while an item takes long. See
+  /// ProgressTicker. @throws Failure(io_error) of the events
+  void tick();
   /// Writes the last line, with the time the phase took. Later calls do nothing.
   void finish(std::string_view note = {});
 
@@ -52,7 +64,9 @@ class Progress {
   };
 
   void move_marks();
-  void write_if_due(std::string_view note);
+  void write_if_due();
+  void write_event_if_due();
+  void write_event();
   std::string counts() const;
   std::string left_text() const;
   double cost_so_far() const { return cost_done_ + cost_begun_; }
@@ -72,6 +86,10 @@ class Progress {
   double cost_done_ = 0.0, cost_reused_ = 0.0, cost_begun_ = 0.0, cost_later_ = 0.0;
   Mark pace_from_, pace_next_;  // the pace is taken from the former on, which the latter follows
   double last_written_;
+  std::string unit_, note_;  // the note of the last item
+  EventLog* events_ = nullptr;
+  double last_event_ = -1.0, shortest_told_ = 0.0;
+  bool has_news_ = false;  // that no event tells yet
   bool finished_ = false;
 };
 

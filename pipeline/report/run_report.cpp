@@ -29,6 +29,7 @@ Json output_json(const RunReport::Output& output) {
   return {{"asked_bpw", number(output.asked_bpw)},
           {"bpw", number(output.bpw)},
           {"stored_bpw", number(output.stored_bpw)},
+          {"folder_bpw", number(output.folder_bpw)},
           {"head_bits", output.head_bits},
           {"weight_bytes", output.weight_bytes},
           {"objective", output.objective},
@@ -124,7 +125,9 @@ std::string report_json(const RunReport& report) {
   json["model"] = {{"name", report.model.name},
                    {"family", report.model.family},
                    {"blocks", report.model.blocks},
-                   {"parameters", report.model.parameters}};
+                   {"parameters", report.model.parameters},
+                   {"all_parameters", report.model.all_parameters},
+                   {"weight_bytes", report.model.weight_bytes}};
   json["output"] = output_json(report.output);
   json["layers"] = layers_json(report);
   json["frontier"] = frontier_json(report);

@@ -14,13 +14,16 @@ struct RunReport {
     std::string name;  ///< of its folder
     std::string family;
     std::int64_t blocks = 0;
-    std::int64_t parameters = 0;  ///< weights of the linear layers of the blocks
+    std::int64_t parameters = 0;      ///< weights of the linear layers of the blocks
+    std::int64_t all_parameters = 0;  ///< of all its tensors
+    std::int64_t weight_bytes = 0;    ///< of those, unquantized
   } model;
 
   struct Output {
     double asked_bpw = 0.0;
     double bpw = 0.0;         ///< of the blocks' linear layers, as the measurement counts bits
     double stored_bpw = 0.0;  ///< of those on disk
+    double folder_bpw = 0.0;  ///< bits of all *.safetensors over all weights of the model
     std::int64_t head_bits = 0;
     std::int64_t weight_bytes = 0;  ///< of all *.safetensors
     std::string objective;

@@ -8,6 +8,7 @@
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/output/layer_state.hpp"
 #include "pipeline/report/progress.hpp"
+#include "pipeline/report/progress_ticker.hpp"
 #include "pipeline/stages/evaluation_state.hpp"
 
 namespace shardquant::stages {
@@ -100,6 +101,7 @@ class Evaluator {
     const model::FolderWeights plain(context_.model.layout, context_.model.tensors);
     const model::FolderWeights other(output.layout, output.tensors);
     std::optional<report::Progress> progress;
+    std::optional<report::ProgressTicker> ticker;
     const model::ModelDescription& description = context_.model.description;
     const std::int64_t steps = description.layers + 1;
     if (context_.comm.is_root() && !own.empty()) {
@@ -107,6 +109,9 @@ class Evaluator {
           context_.log, "evaluate",
           steps * count_passes(batches, evaluation::hidden_bytes_per_token(description)),
           tokens * static_cast<double>(steps));
+      progress->set_unit("blocks");
+      progress->set_events(context_.events);
+      ticker.emplace(*progress);
     }
     evaluation::CompareSettings settings;
     settings.hidden_bytes = evaluation::kHiddenBytes;

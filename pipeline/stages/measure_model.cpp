@@ -9,6 +9,7 @@
 #include "pipeline/model/layer_shape.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
+#include "pipeline/stages/given_files.hpp"
 #include "pipeline/stages/measure_sensitivity.hpp"
 #include "pipeline/stages/numerical_report.hpp"
 #include "pipeline/waves/factor_group.hpp"
@@ -78,7 +79,8 @@ bool all_options(const waves::RunContext& context, const std::vector<bool>& flag
 }
 
 Missing find_missing(const waves::RunContext& context, bool keep_hessians) {
-  const std::vector<bool> measured = waves::find_measured_options(context);
+  std::vector<bool> measured = waves::find_measured_options(context);
+  if (!context.config.measure.file.empty()) measured.assign(measured.size(), true);
   const auto head = static_cast<std::size_t>(context.model.layout.head_group);
   const bool head_is_quantized =
       weights::head_option(context.format, context.config.allocate.head_bits).has_value();
@@ -125,10 +127,10 @@ void require_complete(const waves::RunContext& context, const Missing& missing,
 
 // layer_measured: of all options of a layer, as one rank measured them or root put them together;
 // options_measured: of a part.
-void write_event(const waves::RunContext& context, const waves::MeasuredLayer& record, int rank) {
+void write_event(const waves::RunContext& context, const waves::MeasuredLayer& record) {
   context.events.write(record.is_part() ? "options_measured" : "layer_measured", "measure",
                        {{"layer", context.model.layer(record.layer).key},
-                        {"rank", rank},
+                        {"rank", context.comm.rank()},
                         {"options", waves::options_text(record.options)},
                         {"dur_s", record.seconds},
                         {"cost", record.cost},
@@ -156,7 +158,7 @@ waves::MeasuredLayer whole_record(const waves::RunContext& context, std::int64_t
   if (context.work.borrows_measurement()) return record;  // left as parts where it is
   waves::save_measurement(context, record);
   waves::remove_measured_parts(context, layer);
-  write_event(context, record, context.comm.rank());
+  write_event(context, record);
   return record;
 }
 
@@ -178,7 +180,6 @@ std::vector<waves::MeasuredLayer> gather_records(const waves::RunContext& contex
     std::span<const std::byte> left = gathered[rank];
     while (!left.empty()) {
       waves::MeasuredLayer record = waves::MeasuredLayer::from_bytes(left);
-      write_event(context, record, static_cast<int>(rank));
       balance.add(static_cast<int>(rank), record.seconds, record.cost);
       found[static_cast<std::size_t>(record.layer)].push_back(std::move(record));
     }
@@ -266,13 +267,16 @@ bool decide_keep_hessians(const waves::RunContext& context) {
 }
 
 MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians) {
+  const bool given = !context.config.measure.file.empty();
   const Missing missing = find_missing(context, keep_hessians);
   double perplexity = stored_perplexity(context);
   const bool need_perplexity =
-      context.comm.max(context.comm.is_root() && std::isnan(perplexity)) != 0;
+      !given && context.comm.max(context.comm.is_root() && std::isnan(perplexity)) != 0;
   const std::int64_t layers = context.model.layout.block_layers();
   if (context.work.borrows_measurement()) require_complete(context, missing, need_perplexity);
-  if (missing.measured > 0) {
+  if (given) {
+    context.log.line("measure", "measured by " + context.config.measure.file.string());
+  } else if (missing.measured > 0) {
     context.log.line("measure",
                      fmt::format("{} of {} layers measured by {}", missing.measured, layers,
                                  context.work.borrows_measurement()
@@ -307,6 +311,7 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
           waves::save_measurement(context, record);
           waves::require_rtn_allowed(context.model, part.group, record.method,
                                      context.config.quantizer.max_rtn_layers);
+          write_event(context, record);
           mine.push_back(record);
           context.control.note_layer(record.seconds);
           return !context.control.should_stop();
@@ -319,13 +324,21 @@ MeasuredModel measure_model(const waves::RunContext& context, bool keep_hessians
 
   Balance balance("measure", context.comm.size());
   std::vector<waves::MeasuredLayer> records;
-  comm::on_all(context.comm, [&] { records = gather_records(context, mine, balance); });
+  comm::on_all(context.comm, [&] {
+    if (!given) records = gather_records(context, mine, balance);
+  });
+  if (context.collector != nullptr) context.collector->collect();
   comm::on_root(context.comm, [&] {
     require_rtn_within_limit(context.model, records, context.config.quantizer.max_rtn_layers);
   });
   report_balance(context, balance);
   context.events.write("phase_end", "measure");
   if (!context.comm.is_root()) return {};
+  if (given) {
+    GivenMeasurement file = read_given_measurement(context);
+    checkpoint::write_durably(context.work.measurement(), file.text);
+    return {std::move(file.measurement), {}, balance};
+  }
   records::Measurement measurement = to_measurement(context, records, perplexity);
   checkpoint::write_durably(context.work.measurement(),
                             records::measurement_2023_text(measurement));

@@ -9,6 +9,7 @@
 #include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/overlaid_weights.hpp"
 #include "pipeline/report/progress.hpp"
+#include "pipeline/report/progress_ticker.hpp"
 #include "pipeline/waves/perturbed_forward.hpp"
 #include "pipeline/waves/trial_weights.hpp"
 
@@ -67,8 +68,11 @@ class OwnPasses {
       cost += cost_of_pass(first);
     }
     progress_.emplace(context.log, "sensitivity", std::ssize(own_), cost);
+    progress_->set_unit(context.config.sensitivity.per + 's');
+    progress_->set_events(context.events);
     // This rank works at its own share, and so it does at what follows.
     progress_->set_later_cost(later_cost * cost / sensitivity_cost(context));
+    ticker_.emplace(*progress_);
   }
 
   std::vector<LayerFigure> run() {
@@ -117,6 +121,7 @@ class OwnPasses {
   std::vector<std::int64_t> own_;
   std::int64_t step_;
   std::optional<report::Progress> progress_;
+  std::optional<report::ProgressTicker> ticker_;
 };
 
 // A borrowed measurement is used as it is.

@@ -5,6 +5,7 @@
 #include "pipeline/faults/fault_point.hpp"
 #include "pipeline/formats/folder_files.hpp"
 #include "pipeline/output/layer_state.hpp"
+#include "pipeline/output/output_checksums.hpp"
 #include "pipeline/output/output_files.hpp"
 #include "pipeline/output/quantize_layer.hpp"
 #include "pipeline/output/write_model.hpp"
@@ -74,6 +75,7 @@ class LayerQuantizer {
       items_.push_back({layer, context_.comm.rank(), now - begin,
                         waves::operations_of(all.work(part.first, u + 1)) -
                             waves::operations_of(all.work(part.first, u))});
+      write_event(items_.back());
       begin = now;
     }
     return true;
@@ -94,6 +96,14 @@ class LayerQuantizer {
     output::save_layer(context_, allocated_, layer, quantized, files_);
   }
 
+  void write_event(const QuantizedItem& item) const {
+    context_.events.write("layer_quantized", "quantize",
+                          {{"layer", context_.model.layer(item.layer).key},
+                           {"rank", item.rank},
+                           {"dur_s", item.seconds},
+                           {"cost", item.cost}});
+  }
+
   const waves::RunContext& context_;
   const output::AllocatedModel& allocated_;
   const std::vector<bool>& done_;
@@ -101,17 +111,13 @@ class LayerQuantizer {
   std::vector<QuantizedItem> items_;
 };
 
-// Collective; on root the balance is filled, and every item written to events.jsonl.
+// Collective; on root the balance is filled.
 Balance gather_items(const waves::RunContext& context, const std::vector<QuantizedItem>& mine) {
   Balance balance("quantize", context.comm.size());
   for (const QuantizedItem& item : comm::gather_values(context.comm, mine)) {
-    context.events.write("layer_quantized", "quantize",
-                         {{"layer", context.model.layer(item.layer).key},
-                          {"rank", item.rank},
-                          {"dur_s", item.seconds},
-                          {"cost", item.cost}});
     balance.add(item.rank, item.seconds, item.cost);
   }
+  if (context.collector != nullptr) context.collector->collect();
   report_balance(context, balance);
   return balance;
 }
@@ -173,6 +179,10 @@ Balance quantize_model(const waves::RunContext& context, const output::Allocated
     output::publish_model(context, allocated.output, allocated.plan.bpw(),
                           interrupted ? formats::Overwrite::yes : formats::Overwrite::no);
     faults::reach(faults::Point::output_written);
+  });
+  output::write_checksums(context, output::checked_files(context, allocated.output),
+                          formats::Overwrite::yes);
+  comm::on_root(context.comm, [&] {
     output::mark_published(context, allocated);
     context.log.line("write", fmt::format("{} files of weights in {}",
                                           allocated.output.plan.shards.size(), folder.string()));

@@ -3,6 +3,7 @@
 #include "pipeline/stages/allocate_bits.hpp"
 #include "pipeline/stages/check_plain_numbers.hpp"
 #include "pipeline/stages/evaluate_model.hpp"
+#include "pipeline/stages/given_files.hpp"
 #include "pipeline/stages/measure_model.hpp"
 #include "pipeline/stages/measure_sensitivity.hpp"
 #include "pipeline/stages/numerical_report.hpp"
@@ -25,6 +26,7 @@ void run_pipeline(const waves::RunContext& context, bool measure_only) {
   StageTimes times(context.comm);
   check_plain_numbers(context);
   check_validation_rows(context);
+  check_given_files(context);
   check_sensitivity(context);
   times.finish("check");
   const bool keep_hessians = decide_keep_hessians(context);

@@ -38,6 +38,9 @@ report::ModelCard card_of(const waves::RunContext& context, const output::Alloca
       context.config.model.path, context.model.description, context.model.layout, context.format);
   card.bpw = plan.bpw();
   card.stored_bpw = plan.stored_bpw();
+  card.plain_bytes = context.model.folder.tensor_bytes();
+  card.folder_bpw = 8.0 * static_cast<double>(allocated.output.plan.file_bytes()) /
+                    static_cast<double>(context.model.parameters());
   card.head_bits = context.config.allocate.head_bits;
   card.weight_bytes = allocated.output.plan.file_bytes();
   card.objective = plan.objective;
@@ -74,7 +77,9 @@ void write_card(const waves::RunContext& context, const output::AllocatedModel& 
     const std::string fingerprint = output::output_fingerprint(context, allocated);
     const std::string known = written_hash(context, fingerprint);
     if (fs::exists(path)) {
-      const std::string there = checkpoint::xxh3_128_hex(checkpoint::read_whole(path, kMostBytes));
+      // Its table of sizes is written by a sweep; it does not count.
+      const std::string there = checkpoint::xxh3_128_hex(
+          report::with_siblings(checkpoint::read_whole(path, kMostBytes), {}));
       if (there == hash && known == hash) return;
       if (there != hash && there != known) {
         context.log.line("card", path.string() + " was changed since and is left as it is");

@@ -30,9 +30,12 @@ RunReport::Output describe_output(const waves::RunContext& context,
                                   const output::AllocatedModel& allocated) {
   const records::Plan& plan = allocated.plan;
   RunReport::Output output;
-  output.asked_bpw = context.config.allocate.bpw;
+  const config::RunConfig::Allocate& asked = context.config.allocate;
+  output.asked_bpw = asked.size.empty() && asked.plan.empty() ? asked.bpw : std::nan("");
   output.bpw = plan.bpw();
   output.stored_bpw = plan.stored_bpw();
+  output.folder_bpw = 8.0 * static_cast<double>(allocated.output.plan.file_bytes()) /
+                      static_cast<double>(context.model.parameters());
   output.head_bits = context.config.allocate.head_bits;
   output.weight_bytes = allocated.output.plan.file_bytes();
   output.objective = plan.objective;
@@ -78,8 +81,8 @@ std::vector<RunReport::FrontierPoint> describe_frontier(const waves::RunContext&
                                                         const records::Measurement& measurement) {
   const auto [least, most] = reachable_bpw(measurement);
   const auto input = allocation::allocation_input(measurement, context.work.measurement().string());
-  allocation::AllocationRequest request;
-  request.objective = context.config.objective();
+  const allocation::AllocationRequest request =
+      allocation_request(context.config, input.has_sensitivities());
   std::vector<RunReport::FrontierPoint> frontier;
   for (int step = 0; step <= kFrontierSteps; ++step) {
     // A thousandth above what is least, so that rounding leaves it reachable.
@@ -145,6 +148,16 @@ std::vector<RunReport::Warning> describe_warnings(const waves::RunContext& conte
   return warnings;
 }
 
+// The next size made in this work folder writes its report over this one.
+void keep_report(const waves::RunContext& context, double bpw, const std::string& text) {
+  const std::filesystem::path folder = context.work.kept_reports();
+  checkpoint::create_folders_durably(folder);
+  const std::string name =
+      fmt::format("{}-{:.4g}bpw", context.config.output.dir.filename().string(), bpw);
+  checkpoint::write_durably(folder / (name + ".json"), text);
+  checkpoint::write_durably(folder / (name + ".html"), report::report_page(text));
+}
+
 }  // namespace
 
 RunReport describe_run(const waves::RunContext& context, const MeasuredModel& measured,
@@ -156,8 +169,11 @@ RunReport describe_run(const waves::RunContext& context, const MeasuredModel& me
   if (!context.comm.is_root()) return report;
   const model::ModelDescription& description = context.model.description;
   report.model = {formats::model_name(context.config.model.path),
-                  std::string(description.family->name), description.layers,
-                  context.model.layout.block_parameters()};
+                  std::string(description.family->name),
+                  description.layers,
+                  context.model.layout.block_parameters(),
+                  context.model.parameters(),
+                  context.model.folder.tensor_bytes()};
   report.output = describe_output(context, allocated);
   report.layers = describe_layers(context.model, allocated.plan, measured.measurement);
   report.frontier = describe_frontier(context, measured.measurement);
@@ -208,6 +224,7 @@ void write_report(const waves::RunContext& context, const MeasuredModel& measure
     const std::string text = report::report_json(report);
     checkpoint::write_durably(json, text);
     checkpoint::write_durably(page, report::report_page(text));
+    keep_report(context, allocated.plan.bpw(), text);
     checkpoint::StateFileWriter(record, kKind, run).commit();
     context.log.line("report", page.string());
   });

@@ -10,6 +10,7 @@
 #include "pipeline/formats/token_stream.hpp"
 #include "pipeline/formats/weights/weight_format.hpp"
 #include "pipeline/model/source_model.hpp"
+#include "pipeline/report/event_collector.hpp"
 #include "pipeline/report/events.hpp"
 #include "pipeline/report/log.hpp"
 #include "pipeline/waves/device_link.hpp"
@@ -23,7 +24,8 @@ struct Ranks {
   control::RunControl& control;
   report::Log& log;
   report::EventLog& events;
-  double begun_s = 0.0;  ///< when this job began, on the log's clock
+  double begun_s = 0.0;                         ///< when this job began, on the log's clock
+  report::EventCollector* collector = nullptr;  ///< of the other ranks' events, on root
 };
 
 /// What is to be done, of which model, and where its state lies; the same on all ranks.

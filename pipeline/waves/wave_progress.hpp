@@ -5,6 +5,7 @@
 #include <string>
 
 #include "pipeline/report/progress.hpp"
+#include "pipeline/report/progress_ticker.hpp"
 #include "pipeline/waves/run_context.hpp"
 
 namespace shardquant::waves {
@@ -22,22 +23,24 @@ struct WaveCost {
 /// checkpoint. Does nothing on other ranks and where there are no items.
 class WaveProgress {
  public:
-  /// items: Hessian groups; cost: theirs and the forward pass's; later_cost: of the stages that
-  /// follow. `context` must outlive it.
-  WaveProgress(const RunContext& context, std::string stage, std::int64_t items, double cost,
-               double later_cost);
+  /// items: Hessian groups, or blocks where there are only those to go through, as `unit` says;
+  /// cost: theirs and the forward pass's; later_cost: of the stages that follow. `context` must
+  /// outlive it.
+  WaveProgress(const RunContext& context, std::string stage, std::int64_t items, std::string unit,
+               double cost, double later_cost);
 
   void begin(const WaveCost& wave);
   /// This rank has worked off a group, or a part of one, of that cost.
   void own_done(double cost);
-  /// All ranks have worked off the wave, of so many groups.
-  void end(std::int64_t groups);
+  /// All ranks have worked off the wave, of so many items.
+  void end(std::int64_t items);
 
  private:
   std::string checkpoint_note() const;
 
   const RunContext& context_;
   std::optional<report::Progress> progress_;
+  std::optional<report::ProgressTicker> ticker_;
   WaveCost wave_;
   double own_done_ = 0.0;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/report/progress.hpp"
+#include "pipeline/report/progress_ticker.hpp"
 #include "pipeline/waves/deal_groups.hpp"
 #include "pipeline/waves/group_state.hpp"
 #include "pipeline/waves/wave_progress.hpp"
@@ -73,19 +74,35 @@ void work_off_kept(const RunContext& context, const GroupWork& work,
   double cost = 0.0;
   for (const GroupPart& part : own) cost += part.cost;
   std::optional<report::Progress> progress;
+  std::optional<report::ProgressTicker> ticker;
+  const std::int64_t count = std::ssize(groups);
   if (context.comm.is_root() && !own.empty()) {
-    progress.emplace(context.log, work.stage, std::ssize(own), cost);
+    progress.emplace(context.log, work.stage, count, cost);
+    progress->set_unit("groups");
+    progress->set_events(context.events);
     // This rank works at its own share, and so it does at what follows.
     const double all = total_cost(groups);
     progress->set_later_cost(all > 0.0 ? work.later_cost * cost / all : 0.0);
+    ticker.emplace(*progress);
   }
   comm::on_all(context.comm, [&] {
-    for (const GroupPart& part : own) {
+    double done_cost = 0.0;
+    std::int64_t told = 0;
+    for (std::size_t p = 0; p < own.size(); ++p) {
       if (context.control.should_stop()) return;
-      if (!work.work(part, load_hessian(context, part.group))) return;
-      if (progress) progress->advance(part.cost);
+      if (!work.work(own[p], load_hessian(context, own[p].group))) return;
+      if (!progress) continue;
+      // Groups are dealt out by cost: what is done of this rank's share is so of all of them.
+      done_cost += own[p].cost;
+      const std::int64_t done =
+          p + 1 == own.size() ? count
+                              : static_cast<std::int64_t>(static_cast<double>(count) * done_cost /
+                                                          std::max(cost, done_cost));
+      progress->complete(done - told, own[p].cost);
+      told = done;
     }
   });
+  ticker.reset();
   if (context.control.agree() >= control::SignalWish::stop) {
     context.control.leave("in stage " + work.stage);
   }
@@ -104,8 +121,14 @@ std::optional<double> work_off_groups(const RunContext& context, const GroupWork
 
   const auto left = units_where(context, work, from_forward);
   if (left.empty() && !work.perplexity) return std::nullopt;
-  WaveProgress progress(context, work.stage, std::ssize(left), cost_with_forward(context, left),
-                        work.later_cost);
+  // For the perplexity alone all blocks are gone through.
+  const std::int64_t blocks = context.model.description.layers;
+  double cost = cost_with_forward(context, left);
+  for (std::int64_t block = 0; left.empty() && block < blocks; ++block) {
+    cost += forward_cost_of(context, block);
+  }
+  WaveProgress progress(context, work.stage, left.empty() ? blocks : std::ssize(left),
+                        left.empty() ? "blocks" : "groups", cost, work.later_cost);
   const model::FolderWeights source(context.model.layout, context.model.tensors);
   // A pass that yields the perplexity goes through all blocks.
   CalibrationRequest request{source, {from_forward, work.units, work.perplexity}};
@@ -113,7 +136,10 @@ std::optional<double> work_off_groups(const RunContext& context, const GroupWork
   request.sketches = work.sketches;
   request.perplexity = work.perplexity;
   request.wave_begun = [&](const Wave& wave) { progress.begin(cost_of_wave(context, wave)); };
-  request.wave_done = [&](const Wave& wave) { progress.end(std::ssize(wave.groups)); };
+  request.wave_done = [&](const Wave& wave) {
+    progress.end(left.empty() ? std::min(wave.end_block, blocks) - wave.first_block
+                              : std::ssize(wave.groups));
+  };
   return calibrate(context, request, [&](const GroupPart& part, const CalibratedGroup& calibrated) {
     const bool done =
         !work.wanted[static_cast<std::size_t>(part.group)] || work.work(part, calibrated);

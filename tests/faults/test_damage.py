@@ -30,7 +30,7 @@ def state_files(folder):
     files = [p for p in sorted((folder / "work").rglob("*")) if p.is_file()]
     files += sorted((folder / "out").glob(".*.partial")) if (folder / "out").exists() else []
     return [p for p in files if p.name not in NOT_STATE and ".tmp." not in p.name
-            and p.parent.name != "heartbeats"]
+            and p.parent.name not in ("heartbeats", "rank_events")]
 
 
 def generations(folder):

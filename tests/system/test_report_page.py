@@ -53,16 +53,18 @@ def series(browser, holder, name):
 
 
 def compare(what, got, want):
-    check(got == want, f"{what}: the page has {got}, report.json {want}")
+    check(got == want, f"{what}: the page has {str(got)[:300]}, report.json {str(want)[:300]}")
     return len(want)
 
 
 def check_values(browser, report):
     output, evaluation = report["output"], report["evaluation"]
-    count = compare("bits", plotted(browser, "#bits td[data-bits]", "layer", "bits", "err"),
-                    [(layer["name"], layer["bpw"], layer["err"]) for layer in report["layers"]])
-    count += compare("sensitivity", plotted(browser, "#sensitivity td[data-sensitivity]", "layer", "sensitivity"),
-                     [(layer["name"], layer["sensitivity"]) for layer in report["layers"]])
+    # Few blocks are rows of the tables, many are their columns.
+    count = compare("bits", sorted(plotted(browser, "#bits td[data-bits]", "layer", "bits", "err")),
+                    sorted((layer["name"], layer["bpw"], layer["err"]) for layer in report["layers"]))
+    count += compare("sensitivity",
+                     sorted(plotted(browser, "#sensitivity td[data-sensitivity]", "layer", "sensitivity")),
+                     sorted((layer["name"], layer["sensitivity"]) for layer in report["layers"]))
     count += compare("frontier", series(browser, "frontier", "frontier"),
                      [(p["bpw"], p["value"]) for p in report["frontier"]])
     count += compare("bound", series(browser, "frontier", "bound"),
@@ -71,9 +73,12 @@ def check_values(browser, report):
                      [(p["bpw"], p["sum_err"]) for p in report["uniform"]])
     count += compare("chosen", series(browser, "frontier", "chosen"), [(output["bpw"], output["objective_value"])])
     points = report["points"]
+    # A point alone makes no line: it is in the verdict.
+    check(browser.evaluate("document.getElementById('quality').hidden") == (len(points) < 2), "lonely points are drawn")
     for holder, name, key in (("perplexity", "perplexity", "perplexity"), ("perplexity", "plain", "plain_perplexity"),
                               ("divergence", "kl", "kl_mean"), ("divergence", "kl_99", "kl_99")):
-        count += compare(name, series(browser, holder, name), [(p["bpw"], p[key]) for p in points])
+        count += compare(name, series(browser, holder, name),
+                         [(p["bpw"], p[key]) for p in points if len(points) > 1])
     count += compare("along", series(browser, "along", "along"),
                      [(float(i), e) for i, e in enumerate(evaluation["block_errors"])])
     count += compare("linear layers", series(browser, "along", "linear"),
@@ -82,6 +87,69 @@ def check_values(browser, report):
                      [(s["name"], float(r), b) for s in report["stages"] if s["seconds"] > 0
                       for r, b in enumerate(s["busy_s"])])
     return count
+
+
+def check_verdict(browser, report):
+    """The page begins with what the output is worth, against the unquantized model."""
+    first = browser.evaluate("document.querySelector('main section h2').textContent")
+    check(first == "Verdict", f"the page begins with {first}")
+    text = browser.evaluate("document.getElementById('verdict').innerText")
+    output, evaluation = report["output"], report["evaluation"]
+    weights = report["model"]["all_parameters"]
+    check(abs(output["folder_bpw"] - 8 * output["weight_bytes"] / weights) < 1e-9, "bits per weight of the folder")
+    for figure in (f"{output['folder_bpw']:.3f}", f"{evaluation['perplexity']:.4f}", f"{evaluation['plain_perplexity']:.4f}",
+                   f"{weights:,}", "of the unquantized model", "undecided", "0 is equal"):
+        check(figure in text, f"the verdict lacks {figure}: {text}")
+
+
+def check_names(browser):
+    """A circle of a layer names it, and so does the line below when the pointer is on it."""
+    faults = browser.evaluate("""Array.from(document.querySelectorAll('#along circle[data-series=linear]'))
+      .filter(c => !/^model\\.layers\\.\\d+\\..*_proj: /.test(c.dataset.name)).length""")
+    check(faults == 0, f"{faults} points do not name their layer")
+    browser.evaluate("""document.querySelector('#along circle[data-series=linear]')
+      .dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))""")
+    named = browser.evaluate("document.getElementById('along-named').textContent")
+    check(named.startswith("model.layers.0."), f"the pointed at layer is {named!r}")
+    check(browser.evaluate("document.querySelectorAll('#along text.label').length") >= 1, "no layer is labelled")
+
+
+def large(report):
+    """A report as of 80 blocks, six sizes and stages of hours."""
+    report = json.loads(json.dumps(report))
+    blocks = report["model"]["blocks"]
+    report["layers"] = [dict(layer, block=block, name=layer["name"].replace(f".{layer['block']}.", f".{block}."))
+                        for block in range(80) for layer in report["layers"] if layer["block"] == block % blocks]
+    point = report["points"][0]
+    report["points"] = [dict(point, bpw=bits, perplexity=point["plain_perplexity"] + 1 / bits, kl_mean=1 / bits ** 3)
+                        for bits in (2.5, 3, 3.5, 4, 5, 6)]
+    for stage in report["stages"]:
+        factor = 12 * 3600 / max(s["seconds"] for s in report["stages"])
+        stage.update(seconds=stage["seconds"] * factor, busy_s=[b * factor for b in stage["busy_s"]])
+    return report
+
+
+def check_large(browser, page, report, width):
+    text = page.read_text()
+    begin = text.index(">", text.index('id="data"')) + 1
+    end = text.index("</script>", begin)
+    other = page.with_name("large.html")
+    other.write_text(text[:begin] + json.dumps(report).replace("<", "\\u003c") + text[end:])
+    browser.open(other.as_uri())
+    check(browser.evaluate("document.documentElement.scrollWidth") <= width, f"80 blocks: wider than {width} px")
+    height = browser.evaluate("document.getElementById('bits').getBoundingClientRect().height")
+    check(height < 400, f"80 blocks take {height} px: more than is seen at once")
+    check(browser.evaluate("document.querySelector('#bits table').getBoundingClientRect().right <= window.innerWidth"),
+          "80 blocks: some are out of sight")
+    clipped = browser.evaluate("""Array.from(document.querySelectorAll('svg[role=img]')).flatMap(svg => {
+      const [, , width, height] = svg.getAttribute('viewBox').split(' ').map(Number);
+      return Array.from(svg.querySelectorAll('text')).filter(t => { const b = t.getBBox();
+        return b.x < -1 || b.y < -1 || b.x + b.width > width + 1 || b.y + b.height > height + 1; }).map(t => t.textContent);
+    })""")
+    check(not clipped, f"clipped labels at {width} px: {clipped}")
+    check_values(browser, report)
+    if SHOTS:
+        browser.screenshot(SHOTS / f"report-large-{width}.png")
 
 
 def check_places(browser, holder, name, log):
@@ -162,6 +230,10 @@ def main():
                     if SHOTS:
                         SHOTS.mkdir(parents=True, exist_ok=True)
                         browser.screenshot(SHOTS / f"report-{scheme}-{width}.png")
+                check_large(browser, page, large(report), width)
+                browser.open(page.as_uri())
+            check_verdict(browser, report)
+            check_names(browser)
             check_places(browser, "frontier", "frontier", log=True)
             check_places(browser, "along", "along", log=False)
             check_access(browser)
@@ -170,9 +242,9 @@ def main():
             text = browser.evaluate("document.getElementById('settings').textContent")
             check(text == report["settings"], "the settings are not those of report.json")
             other = [url for url in browser.requests if not url.startswith(("file:", "data:"))]
-            check(len(browser.requests) == 4 and not other, f"requests: {browser.requests}")
+            check(len(browser.requests) == 8 and not other, f"requests: {browser.requests}")
             check(not browser.complaints, f"complaints: {browser.complaints}")
-        print(f"{count} plotted values are those of report.json; {len(browser.requests)} requests for 4 openings, none "
+        print(f"{count} plotted values are those of report.json; {len(browser.requests)} requests for 8 openings, none "
               "of a network; no complaint")
 
 

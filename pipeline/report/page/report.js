@@ -1,182 +1,61 @@
-'use strict';
-// Draws the report from the JSON in the page. Text from it only ever becomes text nodes. Everything plotted carries
-// its values in data attributes, as they are in report.json.
-const report = JSON.parse(document.getElementById('data').textContent);
-const SVG = 'http://www.w3.org/2000/svg';
-const byId = id => document.getElementById(id);
-
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
+// What the report shows, section by section, with the shapes of charts.js.
+// How close the predictions are, by the mean divergence; the limits are told with the word.
+function closeness(kl) {
+  return kl < 0.01 ? 'very close (below 0.01)' : kl < 0.05 ? 'close (0.01 to 0.05)' :
+    kl < 0.2 ? 'noticeably different (0.05 to 0.2)' : 'far apart (0.2 and above)';
 }
 
-function shape(name, attributes = {}, text) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-const isNumber = value => typeof value === 'number' && Number.isFinite(value);
-const fixed = (value, digits) => isNumber(value) ? value.toFixed(digits) : '–';
-const short = value => !isNumber(value) ? '–' : value === 0 ? '0' :
-  Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
-const whole = value => isNumber(value) ? value.toLocaleString('en-US') : '–';
-
-function bytes(value) {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let unit = 0;
-  while (value >= 1023.5 && unit + 1 < units.length) { value /= 1024; ++unit; }
-  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`;
-}
-
-function seconds(value) {
-  if (!isNumber(value)) return '–';
-  if (value < 60) return `${value.toFixed(1)} s`;
-  const minutes = Math.floor(value / 60);
-  const rest = Math.floor(value % 60);
-  return minutes < 60 ? `${minutes} min ${rest} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
-// Rows of cells; a cell is text, or {text, data} with data attributes.
-function table(caption, head, rows, textColumns = []) {
-  const node = element('table', {}, element('caption', {}, caption));
-  node.append(element('thead', {}, element('tr', {}, ...head.map(h => element('th', {scope: 'col'}, h)))));
-  const body = element('tbody');
-  for (const row of rows) {
-    const cells = row.map((cell, i) => i === 0 ? element('th', {scope: 'row'}, cell) :
-      element('td', textColumns.includes(i) ? {class: 'text'} : {}, cell));
-    body.append(element('tr', {}, ...cells));
+function drawVerdict() {
+  const model = report.model, output = report.output, evaluation = report.evaluation;
+  const share = 100 * output.weight_bytes / model.weight_bytes;
+  const rows = [
+    ['Size', bytes(output.weight_bytes), `${fixed(share, 1)} % of the unquantized model, which has ${bytes(model.weight_bytes)}.`],
+    ['Bits per weight', fixed(output.folder_bpw, 3), `Over all ${whole(model.all_parameters)} weights of the model, embeddings and ` +
+      `head included; ${fixed(output.stored_bpw, 3)} in the linear layers of the blocks` +
+      (isNumber(output.asked_bpw) ? `, where ${short(output.asked_bpw)} were asked for.` : '.')],
+  ];
+  if (evaluation) {
+    const more = 100 * (evaluation.perplexity / evaluation.plain_perplexity - 1);
+    rows.push(['Perplexity', fixed(evaluation.perplexity, 4), `${fixed(Math.abs(more), 2)} % ${more < 0 ? 'less' : 'more'} than ` +
+      `the unquantized model's ${fixed(evaluation.plain_perplexity, 4)}. Among so many tokens it is undecided on average: lower is better.`],
+    ['KL divergence', short(evaluation.kl_mean), `Predictions and those of the unquantized model are ${closeness(evaluation.kl_mean)}; ` +
+      `0 is equal. The likeliest token is the same in ${fixed(100 * evaluation.top1_agreement, 1)} % of ${whole(evaluation.tokens)} places.`]);
+  } else {
+    rows.push(['Quality', 'not evaluated', 'Set evaluation.rows, or run shardquant eval with --against the unquantized model.']);
   }
-  node.append(body);
-  return node;
-}
-
-// Round values that cover [low, high].
-function ticks(low, high, wanted) {
-  const raw = (high - low) / wanted || 1;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].find(s => s * power >= raw) * power;
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; ++i) found.push(i * step);
-  return found;
-}
-
-function logTicks(low, high) {
-  const found = [];
-  for (const factors of [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]]) {
-    found.length = 0;
-    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); ++e) {
-      for (const f of factors) {
-        const value = f * 10 ** e;
-        if (value >= low * 0.999 && value <= high * 1.001) found.push(value);
-      }
-    }
-    if (found.length >= 3) return found;
-  }
-  return ticks(low, high, 4);
-}
-
-// Axes of a chart: {node, x, y} with x and y from values to places.
-function axes(holder, options) {
-  const width = Math.max(280, Math.min(holder.clientWidth || 860, 960));
-  const height = options.height || Math.round(Math.min(380, 180 + width * 0.25));
-  const left = 62, right = 14, top = 30, bottom = 42;
-  const id = holder.id;
-  const node = shape('svg', {viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-labelledby': `${id}-t ${id}-d`});
-  node.append(shape('title', {id: `${id}-t`}, options.title), shape('desc', {id: `${id}-d`}, options.description));
-  let [x0, x1] = options.xRange, [y0, y1] = options.yRange;
-  if (x1 <= x0) { x0 -= 0.5; x1 += 0.5; }
-  if (y1 <= y0) { const pad = Math.abs(y0) * 0.1 || 1; y1 += pad; y0 = options.log ? y0 / 1.1 : y0 - pad; }
-  const scale = options.log ? Math.log : v => v;
-  const x = v => left + (v - x0) / (x1 - x0) * (width - left - right);
-  const y = v => height - bottom - (scale(v) - scale(y0)) / (scale(y1) - scale(y0)) * (height - top - bottom);
-  node.append(shape('text', {x: 4, y: 16, class: 'title'}, options.yLabel));
-  for (const v of options.log ? logTicks(y0, y1) : ticks(y0, y1, 5)) {
-    node.append(shape('line', {x1: left, x2: width - right, y1: y(v), y2: y(v), class: 'grid'}));
-    node.append(shape('text', {x: left - 7, y: y(v) + 4, 'text-anchor': 'end'}, short(v)));
-  }
-  const xs = options.wholeX ? ticks(x0, x1, Math.min(width / 60, 12)).filter(Number.isInteger) :
-    ticks(x0, x1, Math.min(width / 60, 12));
-  for (const v of xs) {
-    node.append(shape('line', {x1: x(v), x2: x(v), y1: top, y2: height - bottom, class: 'grid'}));
-    node.append(shape('text', {x: x(v), y: height - bottom + 17, 'text-anchor': 'middle'}, short(v)));
-  }
-  node.append(shape('text', {x: width - right, y: height - 6, 'text-anchor': 'end'}, options.xLabel));
-  return {node, x, y};
-}
-
-function dot(axis, series, point, name) {
-  const radius = series.mark === 'dot-third' ? 7 : series.mark === 'dot-soft' ? 3.5 : series.mark === 'dot-second' && series.line ? 2 : 3.5;
-  const node = shape('circle', {cx: axis.x(point.x), cy: axis.y(point.y), r: radius, class: series.mark,
-    'data-series': series.name, 'data-x': String(point.x), 'data-y': String(point.y)});
-  node.append(shape('title', {}, name));
-  return node;
-}
-
-function sample(series) {
-  const node = shape('svg', {viewBox: '0 0 32 16', 'aria-hidden': 'true'});
-  if (series.line) node.append(shape('line', {x1: 0, x2: 32, y1: 8, y2: 8, class: series.line}));
-  if (series.mark) node.append(shape('circle', {cx: 16, cy: 8, r: series.mark === 'dot-third' ? 6 : 3.5, class: series.mark}));
-  return node;
-}
-
-// series: [{name, label, line, mark, points: [{x, y, name}]}]
-function chart(holder, options, series) {
-  series = series.filter(s => s.points.length > 0);
-  holder.replaceChildren();
-  const points = series.flatMap(s => s.points);
-  if (points.length === 0) {
-    holder.append(element('p', {}, options.absent));
-    return;
-  }
-  const values = points.map(p => p.y);
-  const log = options.log && Math.min(...values) > 0;
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const pad = (high - low) * 0.06;
-  const axis = axes(holder, {...options, log,
-    xRange: [Math.min(...points.map(p => p.x)), Math.max(...points.map(p => p.x))],
-    yRange: log ? [low / 1.05, high * 1.05] : [options.fromZero ? 0 : low - pad, high + pad]});
-  for (const s of series) {
-    if (s.line) {
-      const path = s.points.map((p, i) => `${i ? 'L' : 'M'}${axis.x(p.x).toFixed(1)} ${axis.y(p.y).toFixed(1)}`).join('');
-      axis.node.append(shape('path', {d: path, class: s.line}));
-    }
-    for (const p of s.points) {
-      axis.node.append(dot(axis, s, p, p.name || `${s.label}: ${short(p.x)}, ${short(p.y)}`));
-    }
-  }
-  holder.append(axis.node);
-  if (series.length > 1) {
-    holder.append(element('ul', {class: 'legend'}, ...series.map(s => element('li', {}, sample(s), s.label))));
+  for (const [name, value, meaning] of rows) {
+    byId('verdict').append(element('div', {}, element('dt', {}, name), element('dd', {}, value), element('dd', {}, meaning)));
   }
 }
 
 function drawSummary() {
-  const output = report.output, evaluation = report.evaluation;
+  const output = report.output;
   document.title = `${report.model.name} at ${fixed(output.bpw, 2)} bits per weight`;
   byId('title').textContent = document.title;
   byId('subtitle').textContent = `${report.model.family}, ${whole(report.model.blocks)} blocks, ` +
     `${whole(report.model.parameters)} weights in their linear layers`;
   const rows = [
-    ['Bits per weight', `${fixed(output.bpw, 4)} of ${short(output.asked_bpw)}`],
-    ['On disk', `${fixed(output.stored_bpw, 4)} bits, ${bytes(output.weight_bytes)}`],
+    ['Bits as measured', `${fixed(output.bpw, 4)} of ${short(output.asked_bpw)}`],
     ['Head', output.head_bits === 16 ? 'fp16' : `${output.head_bits} bits`],
     ['Error, sum and largest', `${short(output.sum_err)}, ${short(output.max_err)}`],
     ['Proven gap', isNumber(output.gap) ? short(output.gap) : 'none proven'],
   ];
-  if (evaluation) {
-    rows.push(['Perplexity', `${fixed(evaluation.perplexity, 4)} (plain ${fixed(evaluation.plain_perplexity, 4)})`],
-      ['KL divergence', `${short(evaluation.kl_mean)} (99 %: ${short(evaluation.kl_99)})`],
-      ['Same top token', `${fixed(100 * evaluation.top1_agreement, 2)} %`]);
-  }
+  if (report.evaluation) rows.push(['KL divergence, 99th percentile', short(report.evaluation.kl_99)]);
   rows.push(['Time', `${seconds(report.run.seconds)} on ${report.run.ranks} rank(s)`],
     ['Peak memory of a rank', bytes(report.run.peak_bytes)]);
   for (const [name, value] of rows) {
     byId('summary').append(element('div', {}, element('dt', {}, name), element('dd', {}, value)));
   }
+}
+
+// Names, in a line below, what the pointer or a finger is at.
+function nameWhatIsPointedAt(holder, line) {
+  const show = event => {
+    const title = event.target.closest('[data-name]');
+    if (title) byId(line).textContent = title.dataset.name;
+  };
+  byId(holder).addEventListener('pointerover', show);
+  byId(holder).addEventListener('pointerdown', show);
 }
 
 // Black or white, whichever has more contrast: at least 4.5 to 1 with one of them (WCAG 2, relative luminance).
@@ -186,53 +65,65 @@ function readableOn(color) {
   return luminance > 0.179 ? '#000' : '#fff';
 }
 
-// A table of blocks by roles, the darker the larger: value(layer) gives the number, data(layer) what a cell is marked with.
+// Layers by part and block, the darker the larger value(layer). Few blocks are rows with their figures; many are columns
+// without, so that all are seen at once. caption(low, high): the words at both ends; data(layer): what a cell is marked with.
+const kMostRows = 16;
+
 function heatMap(caption, value, shown, data) {
   const roles = [...new Set(report.layers.map(l => l.role))];
-  const blocks = new Map();
-  for (const layer of report.layers) {
-    if (!blocks.has(layer.block)) blocks.set(layer.block, {});
-    blocks.get(layer.block)[layer.role] = layer;
-  }
+  const blocks = [...new Set(report.layers.map(l => l.block))];
+  const layers = new Map(report.layers.map(l => [`${l.block} ${l.role}`, l]));
   const all = report.layers.map(value);
   const [low, high] = [Math.min(...all), Math.max(...all)];
-  const node = element('table', {class: 'heat'});
-  node.append(element('caption', {}, caption(low, high)));
+  const many = blocks.length > kMostRows;
+  const shortRole = role => role.replace(/_proj$/, '');
+
+  function cellOf(block, role) {
+    const layer = layers.get(`${block} ${role}`);
+    if (!layer) return element('td');
+    const share = high > low ? (value(layer) - low) / (high - low) : 0.5;
+    const cell = element('td', {'data-layer': layer.name, ...data(layer)}, many ? '' : shown(layer));
+    const ground = [[222, 235, 247], [8, 60, 125]].reduce((light, dark) => light.map((v, i) => v + (dark[i] - v) * share));
+    cell.style.background = `rgb(${ground.map(Math.round).join(' ')})`;
+    cell.style.color = readableOn(ground);
+    return cell;
+  }
+
+  const node = element('table', {class: many ? 'heat many' : 'heat'});
+  const [least, most] = caption(low, high);
+  node.append(element('caption', {}, least, element('span', {class: 'key', 'aria-hidden': 'true'}), most));
+  const [rows, columns] = many ? [roles, blocks] : [blocks, roles];
+  const heading = column => many ? (column % 10 === 0 ? String(column) : '') : shortRole(column);
   node.append(element('thead', {}, element('tr', {}, element('th', {scope: 'col'}, 'block'),
-    ...roles.map(r => element('th', {scope: 'col'}, r.replace(/_proj$/, ''))))));
+    ...columns.map(c => element('th', {scope: 'col'}, heading(c))))));
   const body = element('tbody');
-  for (const [block, layers] of blocks) {
-    const row = element('tr', {}, element('th', {scope: 'row'}, String(block)));
-    for (const role of roles) {
-      const layer = layers[role];
-      if (!layer) { row.append(element('td')); continue; }
-      const share = high > low ? (value(layer) - low) / (high - low) : 0.5;
-      const cell = element('td', {'data-layer': layer.name, ...data(layer)}, shown(layer));
-      const ground = [[222, 235, 247], [8, 60, 125]].reduce((light, dark) => light.map((v, i) => v + (dark[i] - v) * share));
-      cell.style.background = `rgb(${ground.map(Math.round).join(' ')})`;
-      cell.style.color = readableOn(ground);
-      row.append(cell);
-    }
-    body.append(row);
+  for (const row of rows) {
+    body.append(element('tr', {}, element('th', {scope: 'row'}, many ? shortRole(row) : String(row)),
+      ...columns.map(column => many ? cellOf(column, row) : cellOf(row, column))));
   }
   node.append(body);
   return node;
 }
 
 function drawBits() {
-  byId('bits').replaceChildren(heatMap((low, high) => `from ${fixed(low, 2)} (light) to ${fixed(high, 2)} bits (dark)`,
-    l => l.bpw, l => fixed(l.bpw, 2), l => ({'data-bits': String(l.bpw), 'data-err': String(l.err),
-      title: `${l.name}: ${l.option}, error ${short(l.err)}`})));
+  const many = new Set(report.layers.map(l => l.block)).size > kMostRows;
+  byId('bits-note').textContent = 'Bits per weight that the allocation gave each linear layer. ' + (many ?
+    'Columns are the blocks of the network, from the first to the last; the figures are in the table under "Error along the network".' :
+    'Rows are the blocks of the network, from the first to the last.');
+  const named = l => `${l.name}: ${fixed(l.bpw, 2)} bits (${l.option}), error ${short(l.err)}`;
+  byId('bits').replaceChildren(heatMap((low, high) => [fixed(low, 2), `${fixed(high, 2)} bits`], l => l.bpw, l => fixed(l.bpw, 2),
+    l => ({'data-bits': String(l.bpw), 'data-err': String(l.err), 'data-name': named(l), title: named(l)})));
 }
 
 function drawSensitivity() {
   const known = report.layers.length > 0 && report.layers.every(l => isNumber(l.sensitivity) && l.sensitivity > 0);
   byId('sensitivity-section').hidden = !known;
   if (!known) return;
+  const named = l => `${l.name}: ${short(l.sensitivity)}`;
   byId('sensitivity').replaceChildren(heatMap(
-    (low, high) => `from ${short(10 ** low)} (light) to ${short(10 ** high)} (dark), on a scale of logarithms`,
+    (low, high) => [short(10 ** low), `${short(10 ** high)}, on a scale of logarithms`],
     l => Math.log10(l.sensitivity), l => l.sensitivity.toPrecision(2),
-    l => ({'data-sensitivity': String(l.sensitivity), title: `${l.name}: ${short(l.sensitivity)}`})));
+    l => ({'data-sensitivity': String(l.sensitivity), 'data-name': named(l), title: named(l)})));
 }
 
 function drawFrontier() {
@@ -261,23 +152,24 @@ function drawFrontier() {
       short(p.max_err)])));
 }
 
+// One size has its figures in the verdict; two and more make a line.
 function drawQuality() {
   const points = report.points;
-  const many = points.length > 1;
-  byId('quality-note').textContent = points.length === 0 ? 'The evaluation was left out.' :
-    (many ? 'All sizes of this model that were made together.' : 'One size was made; a sweep shows several here.') +
-    ` The model itself has a perplexity of ${fixed(points[0].plain_perplexity, 4)}.`;
+  byId('quality').hidden = points.length < 2;
+  if (points.length < 2) return;
+  byId('quality-note').textContent = 'All sizes of this model that were made together. The model itself has a perplexity of ' +
+    `${fixed(points[0].plain_perplexity, 4)}.`;
   const options = {xLabel: 'bits per weight', absent: 'No evaluation.', height: 240,
     description: 'One point per size; the table below has the values.'};
   chart(byId('perplexity'), {...options, title: 'Perplexity against bits', yLabel: 'perplexity'}, [
-    {name: 'perplexity', label: 'quantized', line: many && 'first', mark: 'dot-first',
+    {name: 'perplexity', label: 'quantized', line: 'first', mark: 'dot-first',
       points: points.map(p => ({x: p.bpw, y: p.perplexity}))},
-    {name: 'plain', label: 'model', line: many && 'second', mark: 'dot-second',
+    {name: 'plain', label: 'model', line: 'second', mark: 'dot-second',
       points: points.map(p => ({x: p.bpw, y: p.plain_perplexity}))},
   ]);
   chart(byId('divergence'), {...options, title: 'KL divergence against bits', yLabel: 'KL divergence (nats)', log: true}, [
-    {name: 'kl', label: 'mean', line: many && 'first', mark: 'dot-first', points: points.map(p => ({x: p.bpw, y: p.kl_mean}))},
-    {name: 'kl_99', label: '99th percentile', line: many && 'second', mark: 'dot-second',
+    {name: 'kl', label: 'mean', line: 'first', mark: 'dot-first', points: points.map(p => ({x: p.bpw, y: p.kl_mean}))},
+    {name: 'kl_99', label: '99th percentile', line: 'second', mark: 'dot-second',
       points: points.map(p => ({x: p.bpw, y: p.kl_99}))},
   ]);
   byId('quality-table').replaceChildren(table('Perplexity and KL divergence', ['bits', 'head bits', 'size', 'perplexity',
@@ -285,16 +177,28 @@ function drawQuality() {
     fixed(p.perplexity, 5), short(p.kl_mean), short(p.kl_99), `${fixed(100 * p.top1_agreement, 2)} %`])));
 }
 
+// The layers with the largest errors, of different height, so that their labels do not lie on each other.
+function distinctWorst(layers) {
+  const chosen = [];
+  const sorted = [...layers].sort((a, b) => b.err - a.err);
+  for (const layer of sorted) {
+    if (chosen.length === 3) break;
+    if (chosen.every(c => Math.abs(c.err - layer.err) > 0.07 * sorted[0].err)) chosen.push(layer);
+  }
+  return new Set(chosen);
+}
+
 function drawAlong() {
   const errors = report.evaluation ? report.evaluation.block_errors : [];
   byId('along-note').textContent = (errors.length === 0 ? '' : 'Line: relative difference of the hidden states after every ' +
     'block, quantized network against plain one, each fed with its own states, on the rows of the evaluation. ') +
     'Circles: error of the output of each linear layer alone, as it was measured.';
+  const worst = distinctWorst(report.layers);
   chart(byId('along'), {title: 'Error along the network', xLabel: 'block', wholeX: true, fromZero: true,
     yLabel: 'relative error', description: 'A line with one point per block and a circle per linear layer.',
     absent: 'Nothing was measured.'}, [
-    {name: 'linear', label: 'one linear layer', mark: 'dot-soft',
-      points: report.layers.map(l => ({x: l.block, y: l.err, name: `${l.name}: ${short(l.err)}`}))},
+    {name: 'linear', label: 'one linear layer', mark: 'dot-soft', points: report.layers.map(l => ({x: l.block, y: l.err,
+      name: `${l.name}: ${fixed(l.bpw, 2)} bits, error ${short(l.err)}`, label: worst.has(l) && `${l.block}.${l.role.replace(/_proj$/, '')}`}))},
     {name: 'along', label: 'hidden states after the block', line: 'first', mark: 'dot-first',
       points: errors.map((y, x) => ({x, y}))},
   ]);
@@ -317,7 +221,8 @@ function drawTimes() {
   const holder = byId('times');
   const width = Math.max(280, Math.min(holder.clientWidth || 860, 960));
   const most = Math.max(...stages.map(s => s.seconds), 1e-9);
-  const bar = ranks > 32 ? 4 : 12, left = 128, right = 64;
+  const longestText = Math.max(...stages.map(s => seconds(s.seconds).length));
+  const bar = ranks > 32 ? 4 : 12, left = 128, right = 14 + 7 * longestText; // room for the time after the longest bar
   const height = stages.reduce((sum, s) => sum + s.busy_s.length * (bar + 2) + 16, 8);
   const node = shape('svg', {viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-labelledby': 'times-t times-d'});
   node.append(shape('title', {id: 'times-t'}, 'Time per stage and rank'),
@@ -361,9 +266,13 @@ function drawCharts() {
   drawTimes();
 }
 
+drawVerdict();
 drawSummary();
 drawBits();
 drawSensitivity();
+nameWhatIsPointedAt('bits', 'bits-named');
+nameWhatIsPointedAt('sensitivity', 'sensitivity-named');
+nameWhatIsPointedAt('along', 'along-named');
 drawRest();
 drawCharts();
 let drawnAt = window.innerWidth;

@@ -41,6 +41,13 @@ TEST(LaunchEnvironment, RanksOfAMachineAreCountedByTheLauncher) {
   EXPECT_EQ(read({{"SLURM_LOCALID", "2"}, {"PMIX_RANK", "10"}}).local_rank, 2);
 }
 
+TEST(LaunchEnvironment, KnowsThePlaceAmongAllBeforeMpiIsStarted) {
+  EXPECT_EQ(read({{"PATH", "/bin"}}).rank, 0);
+  EXPECT_EQ(read({{"OMPI_COMM_WORLD_RANK", "3"}, {"SLURM_PROCID", "0"}}).rank, 3);
+  EXPECT_EQ(read({{"PMIX_RANK", "10"}}).rank, 10);
+  EXPECT_EQ(read({{"SLURM_PROCID", "2"}}).rank, 2);
+}
+
 TEST(LaunchEnvironment, SingletonsAreRefusedWithTheRemedy) {
   const auto launch = read({{"SLURM_NTASKS", "4"}});
   EXPECT_FALSE(launch.mpi_launcher);

@@ -221,6 +221,16 @@ struct RandomValue {
     }
     type.field(config) = text;
   }
+  void operator()(const config::TextListSetting& type) const {
+    static const std::vector<std::string> kTexts = {"*.o_proj=5", "re:a\\.[bc]$", "'",
+                                                    "\"",         ": ",           "é"};
+    std::vector<std::string> texts;
+    for (std::int64_t i = below(4); i > 0; --i) {
+      texts.push_back(
+          kTexts[static_cast<std::size_t>(below(static_cast<std::int64_t>(kTexts.size())))]);
+    }
+    type.field(config) = texts;
+  }
   void operator()(const config::SourceListSetting& type) const {
     std::vector<RunConfig::Source> sources(static_cast<std::size_t>(1 + below(4)));
     for (RunConfig::Source& source : sources) {
@@ -232,6 +242,13 @@ struct RandomValue {
     type.field(config) = sources;
   }
 };
+
+// Of what says how many bits there are only one is given; the default takes the place of bpw.
+void keep_one_budget(RunConfig::Allocate& allocate, std::int64_t which) {
+  if (which != 0) allocate.size.clear();
+  if (which != 1) allocate.plan.clear();
+  if (which != 2) allocate.bpw = RunConfig{}.allocate.bpw;
+}
 
 // Of the places that rows may come from only one is given.
 void keep_one_place(RunConfig::Calibration& calibration, std::int64_t which) {
@@ -254,6 +271,7 @@ TEST(RunConfig, ResolvedTextReadBackGivesTheSameText) {
       std::swap(config.quantizer.shrink_low, config.quantizer.shrink_high);
     }
     keep_one_place(config.calibration, round % 3);
+    keep_one_budget(config.allocate, round / 3 % 3);
     const std::string text = config::resolved_text(config);
     const RunConfig again = config::parse_run_config(text, "resolved.yaml", "/elsewhere", {});
     ASSERT_EQ(config::resolved_text(again), text);

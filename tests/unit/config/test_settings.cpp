@@ -49,6 +49,10 @@ bool is_list(const Setting& setting) {
   return std::holds_alternative<config::SourceListSetting>(setting.type);
 }
 
+bool is_list_of_texts(const Setting& setting) {
+  return std::holds_alternative<config::TextListSetting>(setting.type);
+}
+
 bool takes_any_text(const Setting& setting) {
   return std::holds_alternative<config::TextSetting>(setting.type);
 }
@@ -56,16 +60,22 @@ bool takes_any_text(const Setting& setting) {
 bool is_number(const Setting& setting) {
   return !std::holds_alternative<config::WordSetting>(setting.type) &&
          !std::holds_alternative<config::PathSetting>(setting.type) && !takes_any_text(setting) &&
-         !is_list(setting);
+         !is_list(setting) && !is_list_of_texts(setting);
 }
 
 TEST(Settings, EveryOneRefusesValuesOfAnotherType) {
   for (const Setting& setting : config::settings_table()) {
-    expect_refused_at(setting, "[1]", is_list(setting) ? "source 1" : "found a list");
+    if (is_list_of_texts(setting)) {
+      for (const char* value : {"[[1]]", "[{a: 1}]", "[a, ~]", "''", "[a, '']"}) {
+        expect_refused_at(setting, value, "expects texts");
+      }
+    } else {
+      expect_refused_at(setting, "[1]", is_list(setting) ? "source 1" : "found a list");
+    }
     expect_refused_at(setting, "{a: 1}", "found a map");
     expect_refused_at(setting, "", "found nothing");
     expect_refused_at(setting, "~", "found nothing");
-    if (takes_any_text(setting)) continue;
+    if (takes_any_text(setting) || is_list_of_texts(setting)) continue;
     expect_refused_at(setting, "''");
     if (std::holds_alternative<config::PathSetting>(setting.type)) continue;
     const auto* words = std::get_if<config::WordSetting>(&setting.type);
@@ -73,6 +83,33 @@ TEST(Settings, EveryOneRefusesValuesOfAnotherType) {
     if (!is_switch) expect_refused_at(setting, "true");
     expect_refused_at(setting, "no");
   }
+}
+
+TEST(Settings, OneTextMayStandWithoutTheList) {
+  using Texts = std::vector<std::string>;
+  for (const Setting& setting : config::settings_table()) {
+    const auto* type = std::get_if<config::TextListSetting>(&setting.type);
+    if (type == nullptr) continue;
+    config::RunConfig alone = parse(job_with(setting, "'*.o_proj=5'"));
+    EXPECT_EQ(type->field(alone), Texts{"*.o_proj=5"}) << setting.path;
+    config::RunConfig two = parse(job_with(setting, "['a=1', b]"));
+    EXPECT_EQ(type->field(two), (Texts{"a=1", "b"})) << setting.path;
+  }
+}
+
+TEST(Settings, OfBitsSizeAndPlanOneIsGiven) {
+  EXPECT_THAT(refusal_of(replaced(kExample, "bpw: 4.0", "bpw: 4.0, size: 1GB")).text,
+              HasSubstr("allocate.bpw and allocate.size are given"));
+  const config::RunConfig sized = parse(replaced(kExample, "bpw: 4.0", "size: 1GB"));
+  EXPECT_EQ(sized.allocate.size, "1GB");
+  // What is written down for restarts and other ranks reads back the same.
+  EXPECT_EQ(parse(config::resolved_text(sized)).allocate.size, "1GB");
+}
+
+TEST(Settings, ADecimalCommaIsAnsweredWithThePoint) {
+  const Setting& bpw = *config::find_setting("allocate.bpw");
+  expect_refused_at(bpw, "4,25", "write it with a point: 4.25");
+  EXPECT_THAT(refusal_of(replaced(kExample, "bpw: 4.0", "bpw: 4,25")).text, HasSubstr("as 4.0"));
 }
 
 TEST(Settings, EveryNumberRefusesWhatOtherReadersTakeForNumbers) {

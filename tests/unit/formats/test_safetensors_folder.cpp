@@ -136,7 +136,9 @@ TEST_F(SafetensorsFolderTest, MissingPartsAreNamed) {
   EXPECT_EQ(outcome_of([&] { SafetensorsFolder(folder_ / "none"); }).code, ExitCode::no_input);
   expect_refused("no *.safetensors", ExitCode::no_input);
   put("pytorch_model.bin", "x");
-  expect_refused("converted first", ExitCode::no_input);
+  expect_refused("save_pretrained", ExitCode::no_input);
+  put("model.gguf", "x");
+  expect_refused("GGUF", ExitCode::no_input);
   put("s1.safetensors", shard_of({"a"}));
   put("model.safetensors.index.json", index_of({{"a", "s1.safetensors"}, {"b", "s2.safetensors"}}));
   expect_refused("s2.safetensors", ExitCode::no_input);
@@ -197,6 +199,30 @@ TEST_F(SafetensorsFolderTest, LinksInsideTheFolderAreFollowed) {
   EXPECT_EQ(open().text, "");
   fs::create_directory_symlink(folder_, temp_.path() / "alias");
   EXPECT_EQ(outcome_of([&] { SafetensorsFolder(temp_.path() / "alias"); }).text, "");
+}
+
+// The cache's owner may keep blobs on another disk: one by one, or all of them.
+TEST_F(SafetensorsFolderTest, BlobsOfTheCacheMayLieElsewhere) {
+  const fs::path model = temp_.path() / "hub" / "models--org--name";
+  const fs::path snapshot = model / "snapshots" / "0123abcd";
+  const fs::path store = temp_.path() / "store";
+  fs::create_directories(snapshot);
+  fs::create_directories(model / "blobs");
+  fs::create_directories(store);
+  write_bytes(store / "aa11", shard_of({"a"}));
+  fs::create_symlink(store / "aa11", model / "blobs" / "aa11");
+  fs::create_symlink("../../blobs/aa11", snapshot / "model.safetensors");
+  EXPECT_THAT(SafetensorsFolder(snapshot).names(), ElementsAre("a"));
+
+  fs::remove_all(model / "blobs");
+  fs::create_directory_symlink(store, model / "blobs");
+  EXPECT_THAT(SafetensorsFolder(snapshot).names(), ElementsAre("a"));
+
+  // A link of the snapshot's own that leads past the blobs is none of the cache's.
+  fs::remove(snapshot / "model.safetensors");
+  fs::create_symlink(store / "aa11", snapshot / "model.safetensors");
+  EXPECT_THAT(outcome_of([&] { SafetensorsFolder opened(snapshot); }).text,
+              HasSubstr("model.links: follow"));
 }
 
 // PATH-CACHE: the layout of the Hugging Face cache.

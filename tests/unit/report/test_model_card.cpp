@@ -18,7 +18,12 @@ ModelCard card() {
   card.bpw = 3.99874;
   card.stored_bpw = 4.375;
   card.head_bits = 6;
+  card.folder_bpw = 4.8;
   card.weight_bytes = 249856;
+  card.plain_bytes = 1040000;
+  card.base_model = "karpathy/stories";
+  card.license = "license: other\nlicense_name: story\n";
+  card.prompt_format = "ChatML: `x`";
   card.objective = "minimax_sum";
   card.calibration = "tiny.utf8";
   card.calibration_rows = 64;
@@ -44,6 +49,49 @@ TEST(ModelCard, has_the_table_that_quantizers_publish) {
   EXPECT_THAT(text, HasSubstr("0123abcd"));
   EXPECT_THAT(text, HasSubstr("`minimax_sum`"));
   EXPECT_THAT(text, HasSubstr("| ExLlamaV2 | written by the rules of 0.3.2 |"));
+}
+
+TEST(ModelCard, begins_with_metadata_of_the_hub_and_the_verdict) {
+  const std::string text = report::model_card_text(card());
+  EXPECT_TRUE(
+      text.starts_with("---\nlicense: other\nlicense_name: story\nbase_model: karpathy/stories\n"
+                       "base_model_relation: quantized\npipeline_tag: text-generation\n"
+                       "quantized_by: shardquant\ntags:\n- exl2\n---\n\n# stories"))
+      << text;
+  EXPECT_LT(text.find("24 % of the unquantized model's"), text.find("| Bits per weight |"));
+  EXPECT_THAT(text, HasSubstr("4.80 bits for each of its weights"));
+  EXPECT_THAT(text, HasSubstr("(+15.64 %, lower is better)"));
+  EXPECT_THAT(
+      text, HasSubstr("hf download OWNER/stories-exl2-4.00bpw --local-dir stories-exl2-4.00bpw\n"));
+  EXPECT_THAT(text, HasSubstr("Prompt format: ChatML: `x`."));
+  EXPECT_THAT(text, HasSubstr("xxh128sum -c checksums.xxh128"));
+  EXPECT_THAT(text, HasSubstr("| License | other, that of the model |"));
+}
+
+TEST(ModelCard, says_nothing_of_the_hub_that_is_not_known) {
+  ModelCard unknown = card();
+  unknown.base_model.clear();
+  unknown.license.clear();
+  unknown.model = "me/a b$(rm)";
+  const std::string text = report::model_card_text(unknown);
+  EXPECT_THAT(text, Not(HasSubstr("base_model")));
+  EXPECT_THAT(text, Not(HasSubstr("license:")));
+  EXPECT_THAT(text, HasSubstr("--local-dir abrm-exl2-4.00bpw\n"));
+}
+
+TEST(ModelCard, sizes_have_a_place_of_their_own) {
+  const std::string plain = report::model_card_text(card());
+  EXPECT_EQ(report::with_siblings(plain, {}), plain);
+  const std::vector<ModelCard::Sibling> sizes = {{"out-4", 4.0, 249856, 5.5},
+                                                 {"o|5", 5.0, 312320, 0}};
+  const std::string text = report::with_siblings(plain, sizes);
+  EXPECT_THAT(text, HasSubstr("## Sizes\n\n| Folder | Bits per weight | Size | Perplexity |\n"));
+  EXPECT_THAT(text, HasSubstr("| out-4 | 4.0000 | 244 KiB | 5.50000 |\n"));
+  EXPECT_THAT(text, HasSubstr("| o\\|5 | 5.0000 | 305 KiB | - |\n"));
+  EXPECT_EQ(report::with_siblings(text, sizes), text);
+  EXPECT_EQ(report::with_siblings(text, {}), plain)
+      << "a sweep's table does not make it another card";
+  EXPECT_EQ(report::with_siblings("mine", sizes), "mine");
 }
 
 TEST(ModelCard, says_what_the_objective_kl_predicts) {
