@@ -7,6 +7,7 @@
 #include "pipeline/formats/json_text.hpp"
 #include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/source_model.hpp"
+#include "pipeline/model/tied_head.hpp"
 #include "pipeline/records/measurement_file.hpp"
 #include "pipeline/records/plan_file.hpp"
 #include "pipeline/report/log.hpp"
@@ -36,6 +37,8 @@ void inspect_model(const std::filesystem::path& path) {
   print_row("files", std::to_string(model.folder.files().size()));
   print_row("tensor bytes", report::bytes_text(model.folder.tensor_bytes()));
   for (const std::string& warning : model.folder.warnings()) print_row("warning", warning);
+  const std::string tied = model::tied_head_warning(model);
+  if (!tied.empty()) print_row("warning", tied);
   if (format == nullptr) return;
   std::printf("\n%-44s %8s  %s\n", "layer", "bpw", "rows by bits");
   for (std::int64_t i = 0; i < std::ssize(model.layout.linear_layers); ++i) {
