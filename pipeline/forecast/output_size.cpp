@@ -10,6 +10,7 @@
 #include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/require_quantizable.hpp"
 #include "pipeline/output/describe_model.hpp"
+#include "pipeline/output/reader_fields.hpp"
 
 namespace shardquant::forecast {
 
@@ -104,7 +105,8 @@ std::int64_t OutputSize::config_bytes(double bpw, const output::LayerOptions& op
                                          1'000'000,
                                          1'000'000,
                                          "calibration.safetensors",
-                                         output::layer_choices(layout_, options)};
+                                         output::layer_choices(layout_, options),
+                                         output::reader_fields(format_, description_)};
   return std::ssize(format_.config_text(description_.config_text, description_.config_file, entry));
 }
 
