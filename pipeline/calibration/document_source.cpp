@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
 
 std::string_view trimmed(std::string_view text) {
@@ -90,18 +91,68 @@ class PartReader {
   checkpoint::Xxh3 hash_{checkpoint::Xxh3::Width::bits_128};
 };
 
+// Says which members would do.
+[[noreturn]] void refuse_value(const formats::JsonNode& value, const std::string& field) {
+  std::string strings;
+  for (std::int64_t i = 0; i < value.size(); ++i) {
+    if (!value.member(i).is_string()) continue;
+    strings += (strings.empty() ? "" : ", ") + formats::json_quote(value.member_name(i));
+  }
+  value.refuse(fmt::format("{} is missing; {}", formats::json_quote(field),
+                           strings.empty() ? "there is no text in it"
+                                           : "name the field with the text: there are " + strings));
+}
+
+bool take_messages(const formats::JsonNode& messages, const DocumentRules& rules,
+                   std::int64_t number, const std::function<bool(const Document&)>& take) {
+  if (!rules.render) {
+    messages.refuse(
+        "chat messages want the model's chat template, which is not there: "
+        "chat_template.jinja or chat_template in tokenizer_config.json");
+  }
+  const std::string text = rules.render(messages);
+  return take({text, number, true});
+}
+
+bool take_value(const formats::JsonNode& value, const DocumentRules& rules, std::int64_t number,
+                std::int64_t& chats, const std::function<bool(const Document&)>& take) {
+  if (value.is_string()) return take({value.as_string(), number});
+  const auto found = value.find(rules.field);
+  if (found && found->is_string()) return take({found->as_string(), number});
+  const auto messages = found && found->is_array() ? found : value.find("messages");
+  if (messages) {
+    ++chats;
+    return take_messages(*messages, rules, number, take);
+  }
+  if (found) found->as_string();  // refuses, saying what it is
+  refuse_value(value, rules.field);
+}
+
+FileRecord read_list(const fs::path& file, const DocumentRules& rules,
+                     const std::function<bool(const Document&)>& take) {
+  FileRecord record = record_file(file, SourceKind::json);
+  const auto json = formats::JsonText::read(file);
+  const formats::JsonNode list = json.root();
+  if (!list.is_array()) list.refuse("wanted is a list of texts or of objects");
+  for (std::int64_t i = 0; i < list.size(); ++i) {
+    if (!take_value(list.at(i), rules, i + 1, record.chats, take)) break;
+  }
+  return record;
+}
+
 }  // namespace
 
 SourceKind source_kind(std::string_view word, const fs::path& file) {
   if (word == "text") return SourceKind::text;
   if (word == "jsonl") return SourceKind::jsonl;
+  if (word == "json") return SourceKind::json;
   if (word == "tokens") return SourceKind::tokens;
   if (word == "safetensors") return SourceKind::safetensors;
-  const std::string extension = file.extension();
-  if (extension == ".jsonl" || extension == ".ndjson") return SourceKind::jsonl;
-  if (extension == ".i32") return SourceKind::tokens;
-  if (extension == ".safetensors") return SourceKind::safetensors;
-  return SourceKind::text;
+  return recognize_file(file);
+}
+
+bool is_text(SourceKind kind) {
+  return kind != SourceKind::tokens && kind != SourceKind::safetensors;
 }
 
 std::vector<fs::path> source_files(const fs::path& path) {
@@ -120,28 +171,41 @@ std::vector<fs::path> source_files(const fs::path& path) {
   return files;
 }
 
-FileRecord record_file(const fs::path& file) {
-  const auto ignore = [](std::string_view) { return true; };
-  return read_documents(file, {SourceKind::text, "\n", ""}, ignore);
+FileRecord record_file(const fs::path& file, SourceKind kind) {
+  PartReader reader(file, "\n");
+  std::string_view part;
+  while (reader.next(part)) {
+  }
+  FileRecord record = reader.record();
+  record.kind = kind;
+  return record;
 }
 
 FileRecord read_documents(const fs::path& file, const DocumentRules& rules,
-                          const std::function<bool(std::string_view)>& take) {
-  const bool is_text = rules.kind == SourceKind::text;
-  PartReader reader(file, is_text ? rules.separator : "\n");
+                          const std::function<bool(const Document&)>& take) {
+  if (rules.kind == SourceKind::json) return read_list(file, rules, take);
+  const bool is_plain = rules.kind == SourceKind::text;
+  PartReader reader(file, is_plain ? rules.separator : "\n");
+  std::int64_t documents = 0;
+  std::int64_t chats = 0;
   std::string_view part;
   for (std::int64_t line = 1; reader.next(part); ++line) {
+    if (line == 1 && part.starts_with(kByteOrderMark)) part.remove_prefix(kByteOrderMark.size());
     const std::string_view content = trimmed(part);
     if (content.empty()) continue;
-    if (is_text) {
-      if (!take(content)) break;
+    ++documents;
+    if (is_plain) {
+      if (!take({content, documents})) break;
       continue;
     }
     const auto json =
         formats::JsonText::parse(content, fmt::format("{}: line {}", file.string(), line));
-    if (!take(json.root().string(rules.field))) break;
+    if (!take_value(json.root(), rules, documents, chats, take)) break;
   }
-  return reader.record();
+  FileRecord record = reader.record();
+  record.kind = rules.kind;
+  record.chats = chats;
+  return record;
 }
 
 }  // namespace shardquant::calibration

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <map>
 #include <system_error>
 
+#include "pipeline/calibration/chat_renderer.hpp"
 #include "pipeline/calibration/row_sets.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/state_file.hpp"
@@ -36,9 +38,7 @@ PackingRules rules_of(const RunConfig::Calibration& calibration) {
     rules.bos = BosPolicy::none;
     return rules;  // rows as they lie in the file
   }
-  rules.bos = calibration.bos == "document" ? BosPolicy::document
-              : calibration.bos == "row"    ? BosPolicy::row
-                                            : BosPolicy::none;
+  rules.bos = bos_policy(calibration.bos);
   rules.separator = calibration.document_separator;
   rules.seed = static_cast<std::uint64_t>(calibration.seed);
   rules.drops_twins = calibration.dedupe == "exact";
@@ -47,8 +47,7 @@ PackingRules rules_of(const RunConfig::Calibration& calibration) {
 
 bool needs_tokenizer(const std::vector<RunConfig::Source>& sources) {
   for (const auto& source : sources) {
-    const SourceKind kind = source_kind(source.kind, source_files(source.path).front());
-    if (kind == SourceKind::text || kind == SourceKind::jsonl) return true;
+    if (is_text(source_kind(source.kind, source_files(source.path).front()))) return true;
   }
   return false;
 }
@@ -58,12 +57,32 @@ std::string_view bytes_of(const RowSet& set) {
           set.tokens.size() * sizeof(std::int32_t)};
 }
 
+std::string taken_for(const FileRecord& file) {
+  std::string text(kind_text(file.kind));
+  if (file.chats > 0) text += " with chat messages";
+  return text;
+}
+
+// "PATH: 2 files taken for JSON lines, 1 file taken for text; 300 documents"
+std::string source_note(const RunConfig::Source& source, const SourceRecord& record) {
+  std::map<std::string, int> kinds;
+  for (const FileRecord& file : record.files) ++kinds[taken_for(file)];
+  std::string text;
+  for (const auto& [kind, count] : kinds) {
+    text += fmt::format("{}{}taken for {}", text.empty() ? "" : ", ",
+                        record.files.size() == 1 ? "" : fmt::format("{} files ", count), kind);
+  }
+  if (record.documents > 0) text += fmt::format("; {} documents", record.documents);
+  return fmt::format("{}: {}; {} rows", source.path.string(), text, record.rows);
+}
+
 std::string source_json(const RunConfig::Source& source, const SourceRecord& record) {
   std::string files;
   for (const FileRecord& file : record.files) {
-    files += fmt::format("{}{{\"path\": {}, \"bytes_read\": {}, \"xxh3_128\": {}}}",
-                         files.empty() ? "" : ", ", json_quote(file.path.string()), file.bytes,
-                         json_quote(file.hash));
+    files +=
+        fmt::format("{}{{\"path\": {}, \"bytes_read\": {}, \"xxh3_128\": {}, \"taken_for\": {}}}",
+                    files.empty() ? "" : ", ", json_quote(file.path.string()), file.bytes,
+                    json_quote(file.hash), json_quote(taken_for(file)));
   }
   return fmt::format(
       "{{\"path\": {}, \"kind\": {}, \"weight\": {}, \"rows\": {}, \"documents\": {}, "
@@ -143,15 +162,19 @@ bool is_in_place(const RunConfig::Calibration& calibration, const RowSet& set) {
 
 }  // namespace
 
-fs::path prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& work) {
+PreparedRows prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& work,
+                          std::int64_t vocab_size) {
   const RunConfig::Calibration& calibration = config.calibration;
   const std::vector<RunConfig::Source> sources = sources_of(calibration);
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::string tokenizer_json = "null";
+  PackingRules rules = rules_of(calibration);
+  rules.vocab_size = vocab_size;
   if (needs_tokenizer(sources)) {
     const fs::path place =
         calibration.tokenizer.empty() ? config.model.path : calibration.tokenizer;
     tokenizer = tokenizer::open_tokenizer(place);
+    rules.render = chat_renderer(place);
     constexpr std::int64_t kMostBytes = std::int64_t{1} << 28;
     const fs::path file = tokenizer::find_tokenizer(place);
     tokenizer_json =
@@ -167,14 +190,18 @@ fs::path prepare_rows(const RunConfig& config, const checkpoint::WorkFolder& wor
   } else if (config.evaluation.rows > 0) {
     sets.push_back({"validation_rows", config.evaluation.rows, {}, true});
   }
-  const RowSets made =
-      make_row_sets(sources, rules_of(calibration), tokenizer.get(), std::move(sets));
+  const RowSets made = make_row_sets(sources, rules, tokenizer.get(), std::move(sets));
   for (const RowSet& set : made.sets) {
     if (!is_in_place(calibration, set)) write_rows(work.path() / (set.name + ".i32"), set);
   }
   write_anew(work.path() / "calibration.json",
              record_json(calibration, sources, made, tokenizer_json));
-  return calibration.tokens.empty() ? work.calibration_rows() : calibration.tokens;
+  if (!calibration.tokens.empty()) return {calibration.tokens, {}};
+  PreparedRows prepared{work.calibration_rows(), {}};
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    prepared.notes.push_back(source_note(sources[i], made.sources[i]));
+  }
+  return prepared;
 }
 
 }  // namespace shardquant::calibration

@@ -14,7 +14,6 @@ namespace {
 
 // To be shuffled, documents are held in memory.
 constexpr std::int64_t kMostShuffledBytes = std::int64_t{4} << 30;
-constexpr std::int64_t kAnyId = std::int64_t{1} << 31;
 
 // SplitMix64 of Steele, Lea and Flood (2014).
 std::uint64_t next_random(std::uint64_t& state) {
@@ -25,14 +24,13 @@ std::uint64_t next_random(std::uint64_t& state) {
   return mixed ^ mixed >> 31;
 }
 
-std::optional<std::int32_t> bos_of(const tokenizer::Tokenizer* tokenizer, BosPolicy policy) {
-  if (policy == BosPolicy::none || tokenizer == nullptr) return std::nullopt;
-  if (!tokenizer->bos()) {
-    fail(ExitCode::config,
-         "calibration.bos: the tokenizer has no BOS token; set calibration.bos to none");
-  }
-  return tokenizer->bos();
-}
+// A document that waits to be shuffled.
+struct HeldDocument {
+  std::string text;
+  std::filesystem::path file;
+  std::int64_t number;
+  bool is_rendered;
+};
 
 std::int64_t rows_to_take(const config::RunConfig::Source& source, const RowCount& count,
                           std::int64_t there, std::int64_t length) {
@@ -53,31 +51,23 @@ std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed) {
   return order;
 }
 
-void append_document(tokenizer::Tokenizer& tokenizer, std::string_view text,
-                     std::optional<std::int32_t> bos, std::vector<std::int32_t>& ids,
-                     const std::filesystem::path& file) {
-  if (bos) ids.push_back(*bos);
-  try {
-    tokenizer.encode(text, ids);
-  } catch (const Failure& failure) {
-    throw Failure(failure.code(), fmt::format("{}: {}", file.string(), failure.what()));
-  }
-}
-
 RowReader::RowReader(tokenizer::Tokenizer* tokenizer, const PackingRules& rules)
     : tokenizer_(tokenizer), rules_(rules) {
-  bos_of(tokenizer, rules.bos);
+  if (tokenizer != nullptr) {
+    encoder_.emplace(*tokenizer, rules.bos, rules.vocab_size, "calibration.bos: none");
+  }
 }
 
 SourceRecord RowReader::read(const config::RunConfig::Source& source, const RowCount& count,
                              std::vector<std::int32_t>& rows) {
   SourceRecord record;
   const SourceKind kind = source_kind(source.kind, source_files(source.path).front());
-  if (kind == SourceKind::tokens || kind == SourceKind::safetensors) {
+  if (!is_text(kind)) {
     read_streams(source, count, rows, record);
     return record;
   }
-  const bool bos_in_rows = rules_.bos == BosPolicy::row;
+  if (!encoder_) fail(ExitCode::internal, "text without a tokenizer");
+  const bool bos_in_rows = encoder_->policy() == BosPolicy::row;
   const std::int64_t own_tokens = rules_.length - (bos_in_rows ? 1 : 0);
   std::vector<std::int32_t> stream;
   read_text(source, count.most * own_tokens, stream, record);
@@ -90,35 +80,34 @@ SourceRecord RowReader::read(const config::RunConfig::Source& source, const RowC
   return record;
 }
 
-void RowReader::take_document(std::string_view text, const std::filesystem::path& file,
+void RowReader::take_document(const Document& document, const std::filesystem::path& file,
                               std::vector<std::int32_t>& stream, SourceRecord& record) {
-  if (rules_.drops_twins && !seen_.insert(checkpoint::xxh3_128_hex(text)).second) {
+  if (rules_.drops_twins && !seen_.insert(checkpoint::xxh3_128_hex(document.text)).second) {
     ++record.twins;
     return;
   }
-  const bool has_bos = rules_.bos == BosPolicy::document;
-  append_document(*tokenizer_, text, has_bos ? tokenizer_->bos() : std::nullopt, stream, file);
+  encoder_->append(document, file, stream);
   ++record.documents;
 }
 
 void RowReader::read_text(const config::RunConfig::Source& source, std::int64_t wanted,
                           std::vector<std::int32_t>& stream, SourceRecord& record) {
-  if (tokenizer_ == nullptr) fail(ExitCode::internal, "text without a tokenizer");
-  std::vector<Document> held;
+  std::vector<HeldDocument> held;
   std::int64_t held_bytes = 0;
   for (const auto& file : source_files(source.path)) {
     if (rules_.seed == 0 && std::ssize(stream) >= wanted) return;
-    const DocumentRules rules{source_kind(source.kind, file), rules_.separator, source.field};
-    if (rules.kind != SourceKind::text && rules.kind != SourceKind::jsonl) {
+    const DocumentRules rules{source_kind(source.kind, file), rules_.separator, source.field,
+                              rules_.render};
+    if (!is_text(rules.kind)) {
       fail(ExitCode::bad_data, "{}: text and tokens in one source; make them two", file.string());
     }
-    record.files.push_back(read_documents(file, rules, [&](std::string_view text) {
+    record.files.push_back(read_documents(file, rules, [&](const Document& document) {
       if (rules_.seed == 0) {
-        take_document(text, file, stream, record);
+        take_document(document, file, stream, record);
         return std::ssize(stream) < wanted;
       }
-      held.push_back({std::string(text), file});
-      held_bytes += std::ssize(text);
+      held.push_back({std::string(document.text), file, document.number, document.is_rendered});
+      held_bytes += std::ssize(document.text);
       if (held_bytes > kMostShuffledBytes) {
         fail(ExitCode::bad_data, "{}: more than {} bytes are not shuffled; set calibration.seed 0",
              source.path.string(), kMostShuffledBytes);
@@ -128,8 +117,8 @@ void RowReader::read_text(const config::RunConfig::Source& source, std::int64_t 
   }
   for (const std::int64_t i : shuffled(std::ssize(held), rules_.seed)) {
     if (std::ssize(stream) >= wanted) return;
-    const Document& document = held[static_cast<std::size_t>(i)];
-    take_document(document.text, document.file, stream, record);
+    const HeldDocument& one = held[static_cast<std::size_t>(i)];
+    take_document({one.text, one.number, one.is_rendered}, one.file, stream, record);
   }
 }
 
@@ -146,7 +135,7 @@ void RowReader::read_streams(const config::RunConfig::Source& source, const RowC
     for (std::int64_t row = 0; row < stream.rows_of(rules_.length); ++row) {
       places.push_back({streams.size() - 1, row});
     }
-    record.files.push_back(record_file(file));
+    record.files.push_back(record_file(file, source_kind(source.kind, file)));
   }
   record.rows = rows_to_take(source, count, std::ssize(places), rules_.length);
   std::vector<std::int64_t> order(places.size());
@@ -155,7 +144,7 @@ void RowReader::read_streams(const config::RunConfig::Source& source, const RowC
   std::vector<std::int32_t> row(static_cast<std::size_t>(rules_.length));
   for (std::int64_t i = 0; i < record.rows; ++i) {
     const Place& place = places[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])];
-    streams[place.file].read_row(place.row, kAnyId, row);
+    streams[place.file].read_row(place.row, rules_.vocab_size, row);
     rows.insert(rows.end(), row.begin(), row.end());
   }
 }

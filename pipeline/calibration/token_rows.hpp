@@ -8,13 +8,12 @@
 #include <unordered_set>
 #include <vector>
 
+#include "pipeline/calibration/document_encoder.hpp"
 #include "pipeline/calibration/document_source.hpp"
 #include "pipeline/config/run_config.hpp"
 #include "pipeline/tokenizer/tokenizer.hpp"
 
 namespace shardquant::calibration {
-
-enum class BosPolicy { document, row, none };
 
 /// How documents become rows of tokens.
 struct PackingRules {
@@ -23,6 +22,8 @@ struct PackingRules {
   std::string separator;
   std::uint64_t seed = 0;    ///< 0: documents stay in order
   bool drops_twins = false;  ///< documents that were there before are left out
+  std::int64_t vocab_size = std::int64_t{1} << 31;  ///< of the model: ids from there on are refused
+  RenderMessages render = {};                       ///< of chat messages
 };
 
 /// What was taken from one source.
@@ -46,22 +47,17 @@ struct RowCount {
 class RowReader {
  public:
   /// `tokenizer` may be null where all sources are token streams.
-  /// @throws Failure(bad_data) where the rules want a BOS that the tokenizer lacks
+  /// @throws Failure as DocumentEncoder
   RowReader(tokenizer::Tokenizer* tokenizer, const PackingRules& rules);
 
   /// Appends rows of a source to `rows`; their number is in the record.
   /// @throws Failure(bad_data) where it has fewer than count.least, saying how many; as
-  /// read_documents, TokenStream and Tokenizer
+  /// read_documents, TokenStream and DocumentEncoder
   SourceRecord read(const config::RunConfig::Source& source, const RowCount& count,
                     std::vector<std::int32_t>& rows);
 
  private:
-  struct Document {
-    std::string text;
-    std::filesystem::path file;
-  };
-
-  void take_document(std::string_view text, const std::filesystem::path& file,
+  void take_document(const Document& document, const std::filesystem::path& file,
                      std::vector<std::int32_t>& stream, SourceRecord& record);
   void read_text(const config::RunConfig::Source& source, std::int64_t wanted,
                  std::vector<std::int32_t>& stream, SourceRecord& record);
@@ -70,14 +66,9 @@ class RowReader {
 
   tokenizer::Tokenizer* tokenizer_;
   PackingRules rules_;
+  std::optional<DocumentEncoder> encoder_;
   std::unordered_set<std::string> seen_;  // hashes of documents
 };
-
-/// Appends a document's ids to `ids`, BOS first where `bos` is given.
-/// @throws Failure(bad_data) naming `file`
-void append_document(tokenizer::Tokenizer& tokenizer, std::string_view text,
-                     std::optional<std::int32_t> bos, std::vector<std::int32_t>& ids,
-                     const std::filesystem::path& file);
 
 /// A permutation of 0..count-1 that depends on count and seed only.
 std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed);

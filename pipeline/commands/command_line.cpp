@@ -106,21 +106,30 @@ void list_fault_points() {
 void add_eval(CLI::App& app, Action& action) {
   auto arguments = std::make_shared<EvalArguments>();
   CLI::App* command =
-      app.add_subcommand("eval", "Perplexity of a plain or EXL2 model folder on tokens");
+      app.add_subcommand("eval", "Perplexity of a plain or EXL2 model folder on text or tokens");
   command->add_option("MODEL_DIR", arguments->model_dir)->required();
   CLI::Option* tokens = command->add_option("--tokens", arguments->tokens,
                                             "int32 stream, or safetensors with input_ids");
   command
-      ->add_option("--text", arguments->text,
-                   "Text or JSON lines instead; every document is a row of its own")
+      ->add_option("--text", arguments->texts,
+                   "Text, JSON lines or a JSON list, or a folder of them; may be repeated: figures "
+                   "by file as well")
       ->excludes(tokens);
+  command->add_option("--kind", arguments->kind, "Of --text: auto, text, jsonl or json")
+      ->check(CLI::IsMember({"auto", "text", "jsonl", "json"}));
+  command->add_option("--field", arguments->field, "Field of a JSON object with the text");
   command->add_option("--separator", arguments->separator, "Between the documents of --text");
-  command->add_option("--rows", arguments->rows, "Rows to use; 0: all there are")
+  command
+      ->add_option("--bos", arguments->bos,
+                   "BOS before every document of --text, every row, or nowhere; auto: as the "
+                   "tokenizer does by itself")
+      ->check(CLI::IsMember({"auto", "document", "row", "none"}));
+  command->add_option("--rows", arguments->rows, "Rows to use, from the start; 0: all there are")
       ->check(CLI::NonNegativeNumber);
   command
-      ->add_option(
-          "--length", arguments->length,
-          "Tokens of a row; with --text where documents are cut, the model's positions by default")
+      ->add_option("--length", arguments->length,
+                   "Tokens of a row: documents of --text are cut into such; by default 2048, or as "
+                   "many as the model has positions")
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--against", arguments->against,
                       "Unquantized folder: print the KL divergence from it as well");
@@ -129,10 +138,10 @@ void add_eval(CLI::App& app, Action& action) {
   command->add_flag("--json", arguments->json, "Print one JSON object");
   add_link_option(command, arguments->follow_symlinks);
   command->callback([arguments, tokens, &action] {
-    if (arguments->text.empty() && tokens->count() == 0) {
+    if (arguments->texts.empty() && tokens->count() == 0) {
       throw CLI::RequiredError("--tokens or --text");
     }
-    if (arguments->text.empty() && arguments->length == 0) throw CLI::RequiredError("--length");
+    if (arguments->texts.empty() && arguments->length == 0) throw CLI::RequiredError("--length");
     action = [arguments](comm::Communicator& comm) { evaluate(comm, *arguments); };
   });
 }
@@ -182,12 +191,17 @@ void add_tokenize(CLI::App& app, Action& action) {
       ->required();
   command->add_option("INPUT", arguments->inputs, "Text, JSON lines, or folders of them")
       ->required();
-  command->add_option("--kind", arguments->kind, "auto, text or jsonl")
-      ->check(CLI::IsMember({"auto", "text", "jsonl"}));
-  command->add_option("--field", arguments->field, "Field of a JSON line with the text");
+  command->add_option("--kind", arguments->kind, "auto, text, jsonl or json")
+      ->check(CLI::IsMember({"auto", "text", "jsonl", "json"}));
+  command->add_option("--field", arguments->field, "Field of a JSON object with the text");
   command->add_option("--separator", arguments->separator,
                       "Between the documents of a text file; empty: a file is one document");
-  command->add_flag("--bos,!--no-bos", arguments->bos, "BOS before every document");
+  const auto set_bos = [arguments](std::int64_t count) {
+    arguments->bos = count > 0 ? "document" : "none";
+  };
+  command->add_flag_function("--bos,!--no-bos", set_bos,
+                             "BOS before every document, or before none; left out: as the "
+                             "tokenizer does by itself");
   command->add_option("--out", arguments->out, "Write the stream of int32 here");
   command->add_flag("--force", arguments->force, "Overwrite an existing file");
   command->add_flag("--show", arguments->show, "Print the first tokens of every document");

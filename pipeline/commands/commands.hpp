@@ -51,10 +51,14 @@ void summarize_sweep(const SweepArguments& arguments);
 struct EvalArguments {
   std::string model_dir;
   std::string tokens;                       ///< this, in rows of `length`, or
-  std::string text;                         ///< this, every document a row of its own
-  std::string separator = "<|endoftext|>";  ///< between documents
+  std::vector<std::string> texts;           ///< the documents of these files and folders, cut into
+                                            ///< rows of at most `length`
+  std::string kind = "auto";                ///< of texts: auto, text, jsonl, json
+  std::string field = "text";               ///< of a JSON object: the one with the text
+  std::string separator = "<|endoftext|>";  ///< between the documents of a text file
+  std::string bos = "auto";                 ///< auto, document, row, none
   std::int64_t rows = 0;                    ///< 0: all there are
-  std::int64_t length = 0;
+  std::int64_t length = 0;                  ///< 0, of texts: 2048 or the model's positions
   std::string against;  ///< plain folder to compare with; empty: perplexity alone
   int threads = 1;
   bool json = false;
@@ -62,7 +66,8 @@ struct EvalArguments {
 };
 
 /// Perplexity of a plain or EXL2 folder, and where there is a plain one to compare with, how far
-/// the two models' predictions are apart; rows dealt out over the ranks; printed by root.
+/// the two models' predictions are apart, of all rows and by file; rows dealt out over the ranks;
+/// printed by root.
 void evaluate(comm::Communicator& comm, const EvalArguments& arguments);
 
 struct VerifyArguments {
@@ -81,13 +86,13 @@ struct TokenizeArguments {
   std::string kind = "auto";
   std::string field = "text";
   std::string separator = "<|endoftext|>";
-  bool bos = true;
-  std::string out;  ///< int32 stream; empty: none is written
+  std::string bos = "auto";  ///< auto, document, none
+  std::string out;           ///< int32 stream; empty: none is written
   bool force = false;
   bool show = false;
 };
 
-/// Token stream of documents, BOS before each: written, counted and shown; on root.
+/// Token stream of documents: written, counted and shown; on root.
 void tokenize(const TokenizeArguments& arguments);
 
 struct PlanArguments {

@@ -16,6 +16,8 @@
 #include "pipeline/formats/json_text.hpp"
 #include "pipeline/model/layer_shape.hpp"
 #include "pipeline/model/source_model.hpp"
+#include "pipeline/model/tied_head.hpp"
+#include "pipeline/records/measurement_file.hpp"
 #include "pipeline/records/measurement_file_2024.hpp"
 #include "pipeline/records/measurement_json.hpp"
 #include "pipeline/records/plan_file.hpp"
@@ -46,6 +48,8 @@ void inspect_model(const InspectArguments& arguments) {
   print_row("files", std::to_string(model.folder.files().size()));
   print_row("tensor bytes", report::bytes_text(model.folder.tensor_bytes()));
   for (const std::string& warning : model.folder.warnings()) print_row("warning", warning);
+  const std::string tied = model::tied_head_warning(model);
+  if (!tied.empty()) print_row("warning", tied);
   if (format == nullptr) return;
   std::printf("\n%-44s %8s  %s\n", "layer", "bpw", "rows by bits");
   for (std::int64_t i = 0; i < std::ssize(model.layout.linear_layers); ++i) {

@@ -19,7 +19,9 @@
 #include "pipeline/control/watchdog.hpp"
 #include "pipeline/evaluation/evaluation_cost.hpp"
 #include "pipeline/faults/fault_point.hpp"
+#include "pipeline/model/position_limit.hpp"
 #include "pipeline/model/require_quantizable.hpp"
+#include "pipeline/model/tied_head.hpp"
 #include "pipeline/report/event_collector.hpp"
 #include "pipeline/report/memory.hpp"
 #include "pipeline/stages/fingerprint_run.hpp"
@@ -88,14 +90,21 @@ kernels::QuantizerSettings quantizer_settings(const config::RunConfig::Quantizer
 // run is one from tokens. Rows for the evaluation are set apart as well. To be called with the
 // folder's lock held.
 config::RunConfig with_token_file(comm::Communicator& comm, const config::RunConfig& asked,
-                                  const checkpoint::WorkFolder& work) {
+                                  const checkpoint::WorkFolder& work,
+                                  const model::ModelDescription& model, report::Log& log) {
   config::RunConfig config = asked;
   if (work.borrows_measurement()) {
     if (config.calibration.tokens.empty()) config.calibration.tokens = work.calibration_rows();
     return config;
   }
   std::string file;
-  comm::on_root(comm, [&] { file = calibration::prepare_rows(asked, work).string(); });
+  comm::on_root(comm, [&] {
+    const auto prepared = calibration::prepare_rows(asked, work, model.vocab_size);
+    const std::string warning = model::position_warning(model, asked.calibration.length);
+    if (!warning.empty()) log.line("start", "warning: " + warning);
+    for (const std::string& note : prepared.notes) log.line("start", note);
+    file = prepared.tokens.string();
+  });
   config.calibration.tokens = comm::broadcast_text(comm, std::move(file));
   return config;
 }
@@ -227,6 +236,10 @@ void JobRunner::report_start(const forecast::MemoryPlan& memory) {
                                  model.family->name, model_->folder.path().string(), model.layers,
                                  model.hidden_size, model.intermediate_size,
                                  model_->layout.block_parameters()));
+  comm::on_root(comm_, [&] {
+    const std::string warning = model::tied_head_warning(*model_);
+    if (!warning.empty()) log_.line("start", "warning: " + warning);
+  });
   log_.line("start", fmt::format("{} rank(s), {} ({})", comm_.size(), backend_->description(),
                                  backend_reason_));
   if (device_link_ != nullptr) {
@@ -251,7 +264,8 @@ void JobRunner::run(const Job& job) {
   const checkpoint::WorkFolder work = work_folder_of(job.config);
   JobLocks locks;
   comm::on_root(comm_, [&] { locks.take(job.config, job.last == LastStage::quantize); });
-  const config::RunConfig config = with_token_file(comm_, job.config, work);
+  const config::RunConfig config =
+      with_token_file(comm_, job.config, work, model_->description, log_);
   std::optional<formats::TokenStream> tokens;
   comm::on_all(comm_, [&] { tokens.emplace(open_tokens(config)); });
   const control::Watchdog watchdog(activity_, watchdog_options(comm_, work, arguments_, locks));

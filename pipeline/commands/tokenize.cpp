@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
 
+#include "pipeline/calibration/chat_renderer.hpp"
+#include "pipeline/calibration/document_encoder.hpp"
 #include "pipeline/calibration/document_source.hpp"
-#include "pipeline/calibration/token_rows.hpp"
 #include "pipeline/checkpoint/durable_file.hpp"
 #include "pipeline/checkpoint/xxh3.hpp"
 #include "pipeline/commands/commands.hpp"
@@ -41,30 +41,33 @@ void show_document(const tokenizer::Tokenizer& tokenizer, std::span<const std::i
 void tokenize(const TokenizeArguments& arguments) {
   require_free(arguments);
   const auto tokenizer = tokenizer::open_tokenizer(arguments.tokenizer);
-  std::optional<std::int32_t> bos;
-  if (arguments.bos) bos = tokenizer->bos();
-  if (arguments.bos && !bos) {
-    fail(ExitCode::usage, "{}: has no BOS token; give --no-bos", arguments.tokenizer);
-  }
+  constexpr std::int64_t kAnyId = std::int64_t{1} << 31;
+  calibration::DocumentEncoder encoder(*tokenizer, calibration::bos_policy(arguments.bos), kAnyId,
+                                       "--no-bos");
+  const calibration::RenderMessages render = calibration::chat_renderer(arguments.tokenizer);
   std::vector<std::int32_t> ids;
   std::int64_t documents = 0;
   std::int64_t text_bytes = 0;
   for (const std::string& input : arguments.inputs) {
     for (const auto& file : calibration::source_files(input)) {
       const calibration::DocumentRules rules{calibration::source_kind(arguments.kind, file),
-                                             arguments.separator, arguments.field};
-      if (rules.kind != calibration::SourceKind::text &&
-          rules.kind != calibration::SourceKind::jsonl) {
+                                             arguments.separator, arguments.field, render};
+      if (!calibration::is_text(rules.kind)) {
         fail(ExitCode::usage, "{}: tokens already; --kind text reads it as text", file.string());
       }
-      calibration::read_documents(file, rules, [&](std::string_view text) {
+      if (arguments.kind == "auto") {
+        std::fprintf(stderr, "shardquant: %s taken for %s\n",
+                     report::printable(file.string()).c_str(),
+                     std::string(calibration::kind_text(rules.kind)).c_str());
+      }
+      calibration::read_documents(file, rules, [&](const calibration::Document& document) {
         const std::size_t before = ids.size();
-        calibration::append_document(*tokenizer, text, bos, ids, file);
+        encoder.append(document, file, ids);
         if (std::ssize(ids) > kMostTokens) {
           fail(ExitCode::bad_data, "more than {} tokens at once", kMostTokens);
         }
         ++documents;
-        text_bytes += std::ssize(text);
+        text_bytes += std::ssize(document.text);
         if (arguments.show) show_document(*tokenizer, std::span(ids).subspan(before), documents);
         return true;
       });

@@ -23,8 +23,8 @@ struct RunConfig {
   /// A file or folder that calibration rows are taken from.
   struct Source {
     std::filesystem::path path;
-    std::string kind = "auto";   ///< auto, text, jsonl, tokens, safetensors
-    std::string field = "text";  ///< of a line of JSON: the one with the text
+    std::string kind = "auto";   ///< auto, text, jsonl, json, tokens, safetensors
+    std::string field = "text";  ///< of a JSON object: the one with the text
     double weight = 1.0;         ///< share of the rows, against the other sources' weights
 
     bool operator==(const Source&) const = default;
@@ -37,9 +37,9 @@ struct RunConfig {
     std::vector<Source> sources;
     std::filesystem::path tokenizer;  ///< empty: that of the model's folder
     std::string document_separator = "<|endoftext|>";
-    std::string bos = "document";  ///< document, row, none
-    std::int64_t seed = 0;         ///< 0: documents stay in order
-    std::string dedupe = "none";   ///< none, exact
+    std::string bos = "auto";     ///< auto, document, row, none
+    std::int64_t seed = 0;        ///< 0: documents stay in order
+    std::string dedupe = "none";  ///< none, exact
     std::int64_t measurement_rows = 0;
     std::int64_t validation_rows = 0;
     std::int64_t rows = 0;

@@ -40,9 +40,9 @@ std::vector<Setting> make_table() {
        "Calibration text: short for `sources` with this one path."},
       {"calibration.sources", SourceListSetting{at<&C::calibration, &C::Calibration::sources>},
        kHasDefault,
-       "Where calibration rows come from; docs/calibration.md. `kind` is auto, text, jsonl, tokens "
-       "or safetensors, `field` the one of a JSON line with the text, `weight` a share of the "
-       "rows."},
+       "Where calibration rows come from; docs/calibration.md. `kind` is auto, text, jsonl, "
+       "json, tokens or safetensors, `field` the one of a JSON object with the text, `weight` a "
+       "share of the rows."},
       {"calibration.tokenizer", PathSetting{at<&C::calibration, &C::Calibration::tokenizer>},
        kHasDefault,
        "tokenizer.json or tokenizer.model, or a folder with one; left out: the model's."},
@@ -50,9 +50,11 @@ std::vector<Setting> make_table() {
        TextSetting{at<&C::calibration, &C::Calibration::document_separator>, 256}, kHasDefault,
        "What stands between the documents of a text file; empty: a file is one document."},
       {"calibration.bos",
-       WordSetting{at<&C::calibration, &C::Calibration::bos>, {"document", "row", "none"}},
+       WordSetting{at<&C::calibration, &C::Calibration::bos>, {"auto", "document", "row", "none"}},
        kHasDefault,
-       "Where the BOS token is put: before every `document`, every `row`, or nowhere."},
+       "Where the BOS token is put: before every `document`, every `row`, or nowhere; `auto`: "
+       "before every document where the tokenizer puts one before a text by itself. A text that "
+       "begins with it gets no second one."},
       {"calibration.seed",
        IntegerSetting{at<&C::calibration, &C::Calibration::seed>, 0, std::int64_t{1} << 62},
        kHasDefault, "Shuffles the documents of every source; 0 leaves them in order."},
@@ -316,7 +318,8 @@ std::string allowed_values(const Setting& setting) {
 }
 
 const std::vector<std::string>& source_kinds() {
-  static const std::vector<std::string> kinds{"auto", "text", "jsonl", "tokens", "safetensors"};
+  static const std::vector<std::string> kinds{"auto", "text",   "jsonl",
+                                              "json", "tokens", "safetensors"};
   return kinds;
 }
 

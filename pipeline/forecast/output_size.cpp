@@ -12,6 +12,7 @@
 #include "pipeline/model/require_quantizable.hpp"
 #include "pipeline/output/describe_model.hpp"
 #include "pipeline/output/output_checksums.hpp"
+#include "pipeline/output/reader_fields.hpp"
 
 namespace shardquant::forecast {
 
@@ -107,7 +108,8 @@ std::int64_t OutputSize::config_bytes(double bpw, const output::LayerOptions& op
                                          1'000'000,
                                          1'000'000,
                                          "calibration.safetensors",
-                                         output::layer_choices(layout_, options)};
+                                         output::layer_choices(layout_, options),
+                                         output::reader_fields(format_, description_)};
   return std::ssize(format_.config_text(description_.config_text, description_.config_file, entry));
 }
 

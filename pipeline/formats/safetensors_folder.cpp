@@ -89,10 +89,10 @@ void SafetensorsFolder::open_indexed() {
   }
   for (const auto& [tensor, shard] : shard_of) {
     const auto place = std::lower_bound(shards.begin(), shards.end(), shard) - shards.begin();
-    if (files_[place].find(tensor) == nullptr) {
-      fail(ExitCode::bad_data, "{}: tensor {} is not in {}, where {} places it", path().string(),
-           json_quote(tensor), shard, kIndexFileName);
-    }
+    if (files_[place].find(tensor) != nullptr) continue;
+    absent_.emplace(tensor, shard);
+    warnings_.push_back(fmt::format("{}: tensor {} is not in {}, where {} places it",
+                                    path().string(), json_quote(tensor), shard, kIndexFileName));
   }
   collect_names();
 
@@ -132,8 +132,35 @@ void SafetensorsFolder::open_listed() {
     }
     shards = {std::string(kSingleFileName)};
   }
+  require_all_shards(shards);
   for (const std::string& shard : shards) files_.emplace_back(directory_.open(shard));
   collect_names();
+}
+
+// Of NAME-00001-of-00003.safetensors there must be three, also where no index names them.
+void SafetensorsFolder::require_all_shards(const std::vector<std::string>& shards) const {
+  constexpr std::size_t kDigits = 5;
+  constexpr std::string_view kOf = "-of-";
+  const std::size_t tail = 2 * kDigits + kOf.size() + kExtension.size();
+  const auto is_number = [](std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  for (const std::string& shard : shards) {
+    if (shard.size() < tail) continue;
+    const std::string_view numbers = std::string_view(shard).substr(shard.size() - tail);
+    const std::string_view count = numbers.substr(kDigits + kOf.size(), kDigits);
+    if (numbers.substr(kDigits, kOf.size()) != kOf || !is_number(count) ||
+        !is_number(numbers.substr(0, kDigits))) {
+      continue;
+    }
+    const std::string prefix = shard.substr(0, shard.size() - tail);
+    for (int i = 1; i <= std::stoi(std::string(count)); ++i) {
+      const std::string name = fmt::format("{}{:05}{}{}{}", prefix, i, kOf, count, kExtension);
+      if (std::binary_search(shards.begin(), shards.end(), name)) continue;
+      fail(ExitCode::no_input, "{}: {} is missing; {} says that there are {} files",
+           path().string(), name, shard, std::stoi(std::string(count)));
+    }
+  }
 }
 
 void SafetensorsFolder::collect_names() {
@@ -156,6 +183,23 @@ void SafetensorsFolder::collect_names() {
     }
     names_.push_back(name_at(place));
     places_.push_back(place);
+  }
+}
+
+void SafetensorsFolder::add_prefix(std::string_view prefix,
+                                   std::span<const std::string_view> kept) {
+  std::vector<std::pair<std::string, Place>> named;
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    const bool stays = std::any_of(kept.begin(), kept.end(), [&](std::string_view start) {
+      return names_[i].starts_with(start);
+    });
+    named.emplace_back((stays ? std::string() : std::string(prefix)) + names_[i], places_[i]);
+  }
+  std::sort(named.begin(), named.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    names_[i] = std::move(named[i].first);
+    places_[i] = named[i].second;
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,9 +18,10 @@ namespace shardquant::formats {
 inline constexpr std::string_view kIndexFileName = "model.safetensors.index.json";
 
 /// All tensors of a model folder, by name. Which files count: with model.safetensors.index.json the
-/// ones it names; else model.safetensors alone; else every *.safetensors. Checked: every tensor of
-/// the index is in the shard it names, no shard holds a tensor the index does not place there, no
-/// name occurs in two files. Only headers are read. Const members may be called from several
+/// ones it names; else model.safetensors alone; else every *.safetensors. Checked: no shard holds a
+/// tensor the index does not place there, no name occurs in two files, none of a numbered set of
+/// files is missing. Tensors that the index names but no shard holds are in absent(): whether they
+/// are needed the model knows. Only headers are read. Const members may be called from several
 /// threads.
 class SafetensorsFolder {
  public:
@@ -27,6 +29,10 @@ class SafetensorsFolder {
   /// file and rule; no_permission; io_error
   explicit SafetensorsFolder(const std::filesystem::path& folder,
                              LinkPolicy links = LinkPolicy::contained);
+
+  /// From here on the tensors whose names do not begin with one of `kept` are known by `prefix` and
+  /// their names. @pre no two are called the same then
+  void add_prefix(std::string_view prefix, std::span<const std::string_view> kept);
 
   const ModelDirectory& directory() const { return directory_; }
   const std::filesystem::path& path() const { return directory_.path(); }
@@ -36,6 +42,8 @@ class SafetensorsFolder {
   std::span<const std::string> names() const { return names_; }
   /// What is odd but does no harm: a wrong total_size, safetensors files the index does not name.
   std::span<const std::string> warnings() const { return warnings_; }
+  /// Tensors that the index places in a shard that lacks them, with that shard.
+  const std::map<std::string, std::string>& absent() const { return absent_; }
   /// Bytes of all tensors.
   std::int64_t tensor_bytes() const { return tensor_bytes_; }
 
@@ -61,6 +69,7 @@ class SafetensorsFolder {
 
   void open_indexed();
   void open_listed();
+  void require_all_shards(const std::vector<std::string>& shards) const;
   void collect_names();
   const Place* place_of(std::string_view name) const;
 
@@ -69,6 +78,7 @@ class SafetensorsFolder {
   std::vector<std::string> names_;
   std::vector<Place> places_;  // of names_
   std::vector<std::string> warnings_;
+  std::map<std::string, std::string> absent_;
   std::int64_t tensor_bytes_ = 0;
 };
 

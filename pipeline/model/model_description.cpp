@@ -53,15 +53,6 @@ const Family& read_family(const JsonNode& config) {
               " is not supported; known are " + known);
 }
 
-const weights::WeightFormat* read_stored_format(const JsonNode& config) {
-  const auto quantization = config.find("quantization_config");
-  if (!quantization) return nullptr;
-  const JsonNode method = quantization->at("quant_method");
-  if (const auto* format = weights::find_weight_format(method.as_string())) return format;
-  method.refuse("weights quantized with " + formats::json_quote(method.as_string()) +
-                " are not supported; start from an unquantized model");
-}
-
 void read_sizes(const JsonNode& config, const Family& family, ModelDescription& model) {
   model.layers = config.integer("num_hidden_layers", 1, kMaxLayers);
   model.hidden_size = config.integer("hidden_size", 1, kMaxHidden);
@@ -118,7 +109,10 @@ ModelDescription parse_model_description(std::string_view config_text, const std
   const Family& family = read_family(config);
   ModelDescription model;
   model.family = &family;
-  model.stored_format = read_stored_format(config);
+  if (const auto quantization = config.find("quantization_config")) {
+    model.quantization = quantization->string_or("quant_method", "another method");
+    model.stored_format = weights::find_weight_format(model.quantization);
+  }
   read_sizes(config, family, model);
   family.read(config, model);
   model.tie_word_embeddings = config.boolean_or("tie_word_embeddings", family.ties_embeddings);

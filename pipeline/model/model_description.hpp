@@ -20,7 +20,9 @@ inline constexpr std::int64_t kMaxPositions = std::int64_t{1} << 30;
 /// What config.json says, checked and bounded.
 struct ModelDescription {
   const Family* family = nullptr;  ///< a row of the table of families
-  /// What its folder's weights are quantized in; null: they are not.
+  std::string quantization;  ///< quant_method of quantization_config; empty where there is none
+  /// The format of that name, if it is known. Of an opened folder: what its weights are quantized
+  /// in, as its tensors tell; null: they are not.
   const weights::WeightFormat* stored_format = nullptr;
 
   std::int64_t layers = 0;
@@ -56,7 +58,7 @@ struct ModelDescription {
 };
 
 /// Reads and checks config.json. @throws Failure: no_input when it is missing; bad_data naming the
-/// field, or the architecture, RoPE scaling or quantization method that is not supported
+/// field, or the architecture or RoPE scaling that is not supported
 ModelDescription read_model_description(const formats::ModelDirectory& folder);
 
 /// The same from text; `file` names it in messages.

@@ -27,13 +27,19 @@ bool is_floating(Dtype dtype) {
 // Collects faults, so that one message names them all.
 class TensorCheck {
  public:
-  explicit TensorCheck(const SafetensorsFolder& folder) : folder_(folder) {}
+  TensorCheck(const SafetensorsFolder& folder, const ModelDescription& model)
+      : folder_(folder), model_(model) {}
 
   void expect(const std::string& name, const std::vector<std::int64_t>& shape) {
     expected_.push_back(name);
     const TensorInfo* tensor = folder_.find(name);
     if (tensor == nullptr) {
+      const auto absent = folder_.absent().find(name);
       missing_.push_back(formats::json_quote(name));
+      if (absent != folder_.absent().end()) {
+        missing_.back() +=
+            fmt::format(" (the index places it in {}, which lacks it)", absent->second);
+      }
     } else if (tensor->shape != shape || !is_floating(tensor->dtype)) {
       odd_.push_back(fmt::format("{} is {}, wanted is F32, F16 or BF16 {}",
                                  formats::json_quote(name),
@@ -51,13 +57,36 @@ class TensorCheck {
       if (std::binary_search(expected_.begin(), expected_.end(), name)) continue;
       if (!name.ends_with(kRotaryBuffer)) unexpected.push_back(formats::json_quote(name));
     }
-    refuse(missing_, "missing: {}; is the architecture in config.json the right one?");
+    if (!missing_.empty() || !odd_.empty()) refuse_quantized();
+    refuse(missing_, "missing: {}; " + remedy());
     refuse(odd_, "{}");
     refuse(unexpected, "not part of the architecture in config.json: {}");
   }
 
  private:
-  void refuse(const std::vector<std::string>& faults, fmt::string_view text) const {
+  void refuse_quantized() const {
+    if (model_.quantization.empty() || model_.stored_format != nullptr) return;
+    fail(ExitCode::bad_data,
+         "{}: weights quantized with {} (quantization_config) are not supported; start from an "
+         "unquantized model",
+         folder_.path().string(), formats::json_quote(model_.quantization));
+  }
+
+  // What most likely is wrong, by what is there.
+  std::string remedy() const {
+    const auto is_there = [&](const std::string& name) { return folder_.find(name) != nullptr; };
+    if (std::none_of(expected_.begin(), expected_.end(), is_there)) {
+      return "none of the tensors of the architecture in config.json is there; is it the right "
+             "one?";
+    }
+    if (missing_.size() == 1 && missing_.front() == formats::json_quote(kHead)) {
+      return "a model without a head predicts nothing; save it by its class for causal language "
+             "modelling, or set tie_word_embeddings in config.json where its head is the embedding";
+    }
+    return "is a file of weights missing, or was the download cut short?";
+  }
+
+  void refuse(const std::vector<std::string>& faults, const std::string& text) const {
     constexpr std::size_t kShown = 5;
     if (faults.empty()) return;
     const std::vector<std::string> shown(faults.begin(),
@@ -69,6 +98,7 @@ class TensorCheck {
   }
 
   const SafetensorsFolder& folder_;
+  const ModelDescription& model_;
   std::vector<std::string> expected_;
   std::vector<std::string> missing_;
   std::vector<std::string> odd_;
@@ -80,12 +110,12 @@ std::string embedding_name(const ModelDescription& model, const SafetensorsFolde
   return std::string(model.tie_word_embeddings && only_head ? kHead : kEmbedding);
 }
 
-// The same for the head. A quantized folder may hold a plain head of its own beside tied embeddings
-// (head_bits 16), which the reader takes first.
+// The same for the head. One that is stored counts, also beside tied embeddings: it may have been
+// trained on its own, and what does not differ from the embedding may as well be read there.
 std::string head_name(const ModelDescription& model, const SafetensorsFolder& folder,
                       const std::string& embedding) {
-  const bool own = model.stored_format != nullptr && folder.find(kHead) != nullptr;
-  return model.tie_word_embeddings && !own ? embedding : std::string(kHead);
+  const bool is_stored = folder.find(kHead) != nullptr;
+  return model.tie_word_embeddings && !is_stored ? embedding : std::string(kHead);
 }
 
 // "[ROW, COLUMN]" in a matrix, "[INDEX]" otherwise.
@@ -132,7 +162,7 @@ ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayou
                            const formats::SafetensorsFolder& folder)
     : folder_(&folder), stored_format_(description.stored_format) {
   const std::string embedding = embedding_name(description, folder);
-  TensorCheck check(folder);
+  TensorCheck check(folder, description);
   for (const PlainTensor& tensor : layout.plain_tensors) {
     plain_.push_back(tensor.name == kEmbedding ? embedding : tensor.name);
     check.expect(plain_.back(), tensor.shape);
@@ -149,9 +179,25 @@ ModelTensors::ModelTensors(const ModelDescription& description, const ModelLayou
     if (layer.has_bias) check.expect(layer.key + ".bias", {layer.outputs});
   }
   refuse_partly_quantized(layout);
-  // With tied embeddings a stored second matrix is a copy.
-  if (description.tie_word_embeddings) check.allow(std::string(kHead));
+  has_own_head_ = description.tie_word_embeddings && weights_.back() != embedding;
   check.finish();
+}
+
+bool ModelTensors::has_quantized() const {
+  return std::any_of(weights_.begin(), weights_.end(),
+                     [](const std::string& name) { return name.empty(); });
+}
+
+formats::SafetensorsFolder open_weights(const std::filesystem::path& path,
+                                        formats::LinkPolicy links) {
+  constexpr std::string_view kPrefix = "model.";
+  constexpr std::array<std::string_view, 1> kKept = {"lm_head."};
+  formats::SafetensorsFolder folder(path, links);
+  const std::string bare(kEmbedding.substr(kPrefix.size()));
+  if (folder.find(kEmbedding) == nullptr && folder.find(bare) != nullptr) {
+    folder.add_prefix(kPrefix, kKept);
+  }
+  return folder;
 }
 
 // The reader takes the layers of a part (q, k, v, o; gate, up, down) quantized together or not at

@@ -7,7 +7,7 @@ namespace shardquant::model {
 /// How positions are stretched; `none` is plain RoPE.
 enum class RopeScalingKind { none, linear, llama3 };
 
-/// Rotary embedding of config.json (rope_theta and rope_scaling, or rope_parameters).
+/// Rotary embedding of config.json, as read_rope resolves it.
 struct RopeSettings {
   double theta = 10000.0;
   RopeScalingKind scaling = RopeScalingKind::none;

@@ -8,16 +8,20 @@
 
 namespace shardquant::model {
 
-/// A model folder opened and checked: description, parts, and where each lies. Only headers are in
+/// A model folder opened and checked: description, parts, and where each lies. A head that is
+/// stored beside the embedding is not tied to it, whatever config.json says. Only headers are in
 /// memory. Not movable: its members refer to each other.
 struct SourceModel {
   /// @throws Failure as the readers: no_input, bad_data naming file and field
   explicit SourceModel(const std::filesystem::path& path,
                        formats::LinkPolicy links = formats::LinkPolicy::contained)
-      : folder(path, links),
+      : folder(open_weights(path, links)),
         description(read_model_description(folder.directory())),
         layout(lay_out_model(description)),
-        tensors(description, layout, folder) {}
+        tensors(description, layout, folder) {
+    if (!tensors.has_quantized()) description.stored_format = nullptr;
+    if (tensors.has_own_head()) description.tie_word_embeddings = false;
+  }
   SourceModel(const SourceModel&) = delete;
   SourceModel& operator=(const SourceModel&) = delete;
 

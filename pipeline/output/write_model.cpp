@@ -8,6 +8,7 @@
 #include "pipeline/formats/safetensors_folder.hpp"
 #include "pipeline/formats/shard_file.hpp"
 #include "pipeline/output/output_checksums.hpp"
+#include "pipeline/output/reader_fields.hpp"
 
 namespace shardquant::output {
 
@@ -105,7 +106,8 @@ void publish_model(const waves::Job& job, const OutputLayout& layout, double ach
                                          job.config.calibration.rows,
                                          job.config.calibration.length,
                                          job.config.calibration.tokens.filename().string(),
-                                         layer_choices(job.model.layout, layout.options)};
+                                         layer_choices(job.model.layout, layout.options),
+                                         reader_fields(job.format, job.model.description)};
   formats::write_file(folder / "config.json",
                       job.format.config_text(job.model.description.config_text,
                                              job.model.description.config_file, entry),

@@ -25,11 +25,14 @@ SpecialNames names_beside(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(file, error)) return {};
   const auto json = formats::JsonText::read(file, {.bytes = kMostJsonBytes});
-  return {token_content(json.root(), "bos_token"), token_content(json.root(), "eos_token")};
+  SpecialNames names{token_content(json.root(), "bos_token"),
+                     token_content(json.root(), "eos_token"), std::nullopt};
+  if (const auto adds = json.root().find("add_bos_token")) names.adds_bos = adds->as_bool();
+  return names;
 }
 
 std::unique_ptr<Tokenizer> open_file(const fs::path& file, const SpecialNames& names) {
-  if (file.extension() == ".model") return read_sentencepiece(file);
+  if (file.extension() == ".model") return read_sentencepiece(file, names.adds_bos);
   return make_json_tokenizer(formats::JsonText::read(file, {.bytes = kMostJsonBytes}), names);
 }
 

@@ -23,10 +23,12 @@ void require_ok(const sentencepiece::util::Status& status, const std::string& na
 
 class SentencePieceTokenizer final : public Tokenizer {
  public:
-  SentencePieceTokenizer(const std::string& bytes, std::string name) : name_(std::move(name)) {
+  SentencePieceTokenizer(const std::string& bytes, std::string name, std::optional<bool> adds_bos)
+      : name_(std::move(name)) {
     require_ok(processor_.LoadFromSerializedProto(bytes), name_);
     if (processor_.GetPieceSize() <= 0) fail(ExitCode::bad_data, "{}: no pieces", name_);
     if (processor_.bos_id() >= 0) prefix_.push_back(processor_.bos_id());
+    adds_bos_ = processor_.bos_id() >= 0 && adds_bos.value_or(true);
     cuts_words_ = keeps_blanks(read_sentencepiece_spec(bytes)) && no_piece_spans_words();
   }
 
@@ -73,6 +75,7 @@ class SentencePieceTokenizer final : public Tokenizer {
 
   std::span<const std::int32_t> prefix() const override { return prefix_; }
   std::span<const std::int32_t> suffix() const override { return {}; }
+  bool adds_bos() const override { return adds_bos_; }
   std::optional<std::int32_t> bos() const override { return known(processor_.bos_id()); }
   std::optional<std::int32_t> eos() const override { return known(processor_.eos_id()); }
 
@@ -118,15 +121,17 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::string name_;
   sentencepiece::SentencePieceProcessor processor_;
   std::vector<std::int32_t> prefix_;
+  bool adds_bos_ = false;
   bool cuts_words_ = false;
   TextMap<std::vector<int>> cache_;
 };
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> read_sentencepiece(const std::filesystem::path& file) {
+std::unique_ptr<Tokenizer> read_sentencepiece(const std::filesystem::path& file,
+                                              std::optional<bool> adds_bos) {
   return std::make_unique<SentencePieceTokenizer>(formats::read_text_file(file, kMostModelBytes),
-                                                  file.string());
+                                                  file.string(), adds_bos);
 }
 
 }  // namespace shardquant::tokenizer

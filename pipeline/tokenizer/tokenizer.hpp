@@ -38,6 +38,9 @@ class Tokenizer {
   virtual std::span<const std::int32_t> prefix() const = 0;
   virtual std::span<const std::int32_t> suffix() const = 0;
 
+  /// Whether BOS comes before a text where nothing else is asked for: as `add_bos_token` of
+  /// tokenizer_config.json says, else where the post-processing of the file puts it there.
+  virtual bool adds_bos() const = 0;
   virtual std::optional<std::int32_t> bos() const = 0;
   virtual std::optional<std::int32_t> eos() const = 0;
 };
@@ -51,7 +54,7 @@ inline constexpr std::int64_t kMaxTextBytes = std::int64_t{1} << 30;
 std::filesystem::path find_tokenizer(const std::filesystem::path& path);
 
 /// Opens the tokenizer that find_tokenizer finds. In a folder, tokenizer_config.json names BOS and
-/// EOS where the tokenizer itself does not.
+/// EOS where the tokenizer itself does not, and says whether BOS is added.
 /// @throws Failure: no_input; bad_data naming file, field and value of what is malformed or not
 /// supported
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);

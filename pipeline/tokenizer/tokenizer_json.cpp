@@ -34,6 +34,8 @@ class JsonTokenizer final : public Tokenizer {
     if (!names.eos.empty()) eos_ = id_of(names.eos);
     if (!bos_ && !prefix_.empty()) bos_ = prefix_.front();
     if (!eos_ && !suffix_.empty()) eos_ = suffix_.back();
+    const bool is_put = !prefix_.empty() && bos_ == prefix_.front();
+    adds_bos_ = bos_ && names.adds_bos.value_or(is_put);
   }
 
   std::int64_t vocab_size() const override { return id_end_; }
@@ -74,6 +76,7 @@ class JsonTokenizer final : public Tokenizer {
 
   std::span<const std::int32_t> prefix() const override { return prefix_; }
   std::span<const std::int32_t> suffix() const override { return suffix_; }
+  bool adds_bos() const override { return adds_bos_; }
   std::optional<std::int32_t> bos() const override { return bos_; }
   std::optional<std::int32_t> eos() const override { return eos_; }
 
@@ -204,6 +207,7 @@ class JsonTokenizer final : public Tokenizer {
   TokenDecoder decoder_;
   std::vector<std::int32_t> prefix_, suffix_;
   std::optional<std::int32_t> bos_, eos_;
+  bool adds_bos_ = false;
   std::vector<TextRange> pieces_;
 };
 

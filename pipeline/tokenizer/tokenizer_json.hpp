@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "pipeline/formats/json_text.hpp"
@@ -8,10 +9,11 @@
 
 namespace shardquant::tokenizer {
 
-/// Names of BOS and EOS from elsewhere (tokenizer_config.json); empty: unknown.
+/// What tokenizer_config.json says; empty: nothing.
 struct SpecialNames {
   std::string bos;
   std::string eos;
+  std::optional<bool> adds_bos;
 };
 
 /// Builds a tokenizer from the text of a tokenizer.json whose model is BPE. Supported are

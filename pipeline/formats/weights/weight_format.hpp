@@ -41,6 +41,13 @@ struct LayerChoice {
   std::optional<std::int64_t> option;
 };
 
+/// A field of config.json as a format's reader takes it; values as JSON text.
+struct ReaderField {
+  std::string name;
+  std::string value;          ///< what it has to find: what the program computed with
+  std::string default_value;  ///< what it takes where the field is missing or null
+};
+
 /// What config.json says of a quantization.
 struct QuantizationEntry {
   double bits = 0.0;  ///< bits per weight of the layers of the blocks, as the measurement counts
@@ -49,6 +56,7 @@ struct QuantizationEntry {
   std::int64_t calibration_length = 0;
   std::string calibration_dataset;  ///< base name of the file, or "(default)"
   std::vector<LayerChoice> layers;  ///< all linear layers
+  std::vector<ReaderField> reader_fields = {};
 };
 
 /// What comes out of the sweep of a layer.

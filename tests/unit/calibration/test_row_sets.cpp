@@ -150,7 +150,7 @@ TEST_F(MakeRowSets, token_streams_are_taken_as_they_are) {
 TEST_F(MakeRowSets, text_that_is_not_utf_8_is_refused_by_file) {
   const auto wrong = refused([&] { make({source("bad", "a\xFF")}, {1, BosPolicy::none, "|"}, 1); });
   EXPECT_EQ(wrong.code, ExitCode::bad_data);
-  EXPECT_THAT(wrong.text, HasSubstr("bad: the text is not UTF-8 at its byte 1"));
+  EXPECT_THAT(wrong.text, HasSubstr("bad: document 1: the text is not UTF-8 at its byte 1"));
 }
 
 }  // namespace

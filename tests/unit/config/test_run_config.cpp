@@ -235,7 +235,7 @@ struct RandomValue {
     std::vector<RunConfig::Source> sources(static_cast<std::size_t>(1 + below(4)));
     for (RunConfig::Source& source : sources) {
       source.path = "/a: b/" + std::to_string(below(100));
-      source.kind = config::source_kinds()[static_cast<std::size_t>(below(5))];
+      source.kind = config::source_kinds()[static_cast<std::size_t>(below(6))];
       source.field = below(2) == 0 ? "text" : "the \"field\"";
       source.weight = std::uniform_real_distribution<double>(1e-6, 1e6)(random);
     }

@@ -108,10 +108,27 @@ TEST_F(SafetensorsFolderTest, SameTensorInTwoShards_50) {
   expect_refused("places it in s1.safetensors");
 }
 
+// A tied head, most often: whether it is needed the model knows.
 TEST_F(SafetensorsFolderTest, IndexNamesTensorNotInShard_51) {
   put("s1.safetensors", shard_of({"a"}));
-  put("model.safetensors.index.json", index_of({{"a", "s1.safetensors"}, {"b", "s1.safetensors"}}));
-  expect_refused("tensor \"b\" is not in s1.safetensors");
+  put("model.safetensors.index.json",
+      index_of({{"a", "s1.safetensors"}, {"b", "s1.safetensors"}}, "1"));
+  const SafetensorsFolder folder(folder_);
+  EXPECT_THAT(folder.names(), ElementsAre("a"));
+  EXPECT_THAT(folder.absent(), ElementsAre(std::pair("b", "s1.safetensors")));
+  EXPECT_THAT(folder.warnings(), ElementsAre(HasSubstr("tensor \"b\" is not in s1.safetensors")));
+}
+
+TEST_F(SafetensorsFolderTest, OneOfANumberedSetIsMissing) {
+  put("model-00001-of-00003.safetensors", shard_of({"a"}));
+  put("model-00003-of-00003.safetensors", shard_of({"c"}));
+  expect_refused("model-00002-of-00003.safetensors is missing", ExitCode::no_input);
+  put("model-00002-of-00003.safetensors", shard_of({"b"}));
+  EXPECT_THAT(SafetensorsFolder(folder_).names(), ElementsAre("a", "b", "c"));
+  put("model.safetensors", shard_of({"d"}));
+  fs::remove(folder_ / "model-00002-of-00003.safetensors");
+  EXPECT_THAT(SafetensorsFolder(folder_).names(), ElementsAre("d"))
+      << "the whole model in one file";
 }
 
 TEST_F(SafetensorsFolderTest, ShardHoldsTensorNotInIndex_52) {

@@ -9,8 +9,6 @@
 #include "kernels/api/half_types.hpp"
 #include "pipeline/failure.hpp"
 #include "pipeline/formats/file_handle.hpp"
-#include "pipeline/formats/output_shards.hpp"
-#include "pipeline/formats/shard_file.hpp"
 #include "pipeline/formats/weights/exl2/exl2_format.hpp"
 #include "pipeline/formats/weights/exl2/exl2_layer.hpp"
 #include "pipeline/model/model_tensors.hpp"
@@ -18,6 +16,7 @@
 #include "tests/support/make_model.hpp"
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_directory.hpp"
+#include "tests/unit/model/edit_model.hpp"
 
 namespace shardquant::model {
 namespace {
@@ -29,13 +28,16 @@ using formats::SafetensorsFolder;
 using formats::TensorSpec;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using tests::edit;
 using tests::HeadStorage;
 using tests::MakeModelOptions;
+using tests::named;
+using tests::StoredTensor;
 
 // A model folder with all that refers to it.
 struct Opened {
   explicit Opened(const fs::path& path)
-      : folder(path),
+      : folder(open_weights(path)),
         description(read_model_description(folder.directory())),
         layout(lay_out_model(description)),
         tensors(description, layout, folder) {}
@@ -54,43 +56,6 @@ std::string refusal(const fs::path& folder) {
     return failure.what();
   }
   return "";
-}
-
-struct StoredTensor {
-  TensorSpec spec;
-  std::vector<std::byte> bytes;
-};
-
-void write_model_file(const fs::path& folder, const std::vector<StoredTensor>& tensors) {
-  std::vector<TensorSpec> specs;
-  for (const StoredTensor& tensor : tensors) specs.push_back(tensor.spec);
-  const formats::OutputPlan plan = formats::plan_output_shards(specs, 1024);
-  std::string file = plan.shards[0].header;
-  file.resize(plan.file_bytes());
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    std::memcpy(file.data() + plan.places[i].offset, tensors[i].bytes.data(),
-                tensors[i].bytes.size());
-  }
-  formats::write_file(folder / "model.safetensors", file, formats::Overwrite::yes);
-}
-
-// Changes the tensors of a folder that has one file.
-void edit(const fs::path& folder, const std::function<void(std::vector<StoredTensor>&)>& change) {
-  std::vector<StoredTensor> tensors;
-  {
-    const SafetensorsFolder opened(folder);
-    for (const std::string& name : opened.names()) {
-      const auto& info = opened.at(name);
-      tensors.push_back({{name, info.dtype, info.shape}, opened.read_all(name)});
-    }
-  }
-  change(tensors);
-  write_model_file(folder, tensors);
-}
-
-StoredTensor& named(std::vector<StoredTensor>& tensors, const std::string& name) {
-  return *std::find_if(tensors.begin(), tensors.end(),
-                       [&](const StoredTensor& tensor) { return tensor.spec.name == name; });
 }
 
 class ModelTensorsTest : public ::testing::Test {

@@ -7,6 +7,29 @@
 
 namespace shardquant::exl2 {
 
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void put_in(Json& config, const weights::ReaderField& field) {
+  const Json value = Json::parse(field.value);
+  const bool is_given = config.contains(field.name) && !config[field.name].is_null();
+  const Json found = is_given ? config[field.name] : Json::parse(field.default_value);
+  // 10000 is 10000.0, and the order of members does not matter.
+  if (nlohmann::json(found) != nlohmann::json(value)) config[field.name] = value;
+}
+
+// bos_token_id and pad_token_id are one number for the reader.
+void take_first_ids(Json& config) {
+  for (const char* name : {"bos_token_id", "pad_token_id"}) {
+    if (!config.contains(name) || !config[name].is_array()) continue;
+    const Json ids = config[name];
+    config[name] = ids.empty() ? Json(nullptr) : ids.front();
+  }
+}
+
+}  // namespace
+
 std::string rewrite_config(std::string_view source_text, const std::string& file,
                            const weights::QuantizationEntry& entry) {
   const formats::JsonText strict = formats::JsonText::parse(source_text, file);
@@ -28,6 +51,8 @@ std::string rewrite_config(std::string_view source_text, const std::string& file
     if (!former->is_null()) quantization["original_quantization_config"] = *former;
     config.erase(former);
   }
+  for (const weights::ReaderField& field : entry.reader_fields) put_in(config, field);
+  take_first_ids(config);
   config["torch_dtype"] = "float16";
   // Newer transformers write "dtype" in its place and read either.
   if (config.contains("dtype")) config["dtype"] = "float16";
