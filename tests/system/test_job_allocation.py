@@ -141,8 +141,8 @@ def check_format_ties():
     choices[query] = min(options - {choices[query]})
     plan["recipes"] = {}
     Path("parted.json").write_text(json.dumps(plan))
-    done = run("run", "first.yaml", *other, "-s", "allocate.plan=parted.json", "-s", "output.dir=parted", "-s",
-               "work.dir=packed-work")
+    Path("parted.yaml").write_text(Path("first.yaml").read_text().replace("bpw: 4", "plan: parted.json"))
+    done = run("run", "parted.yaml", *other, "-s", "output.dir=parted", "-s", "work.dir=packed-work")
     check(done.returncode == BAD_DATA and "share one option" in done.stderr and query in done.stderr, done.stderr)
     check(not Path("parted").exists(), "an output folder of a plan that was refused")
 
