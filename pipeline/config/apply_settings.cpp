@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pipeline/allocation/constraint.hpp"
 #include "pipeline/config/nearest_name.hpp"
 #include "pipeline/config/read_scalar.hpp"
 #include "pipeline/formats/weights/weight_formats.hpp"
@@ -197,6 +198,26 @@ void SettingsReader::require_other_folders() const {
   }
 }
 
+// Rules on layers are read where they are written, long before a measurement meets them.
+void SettingsReader::require_readable_rules() const {
+  using Kind = allocation::Constraint::Kind;
+  const RunConfig::Allocate& allocate = config_.allocate;
+  for (const auto& [kind, rules] : {std::pair{Kind::pin, &allocate.pin},
+                                    {Kind::floor, &allocate.floor},
+                                    {Kind::ceiling, &allocate.ceiling},
+                                    {Kind::tie, &allocate.tie},
+                                    {Kind::tie_all, &allocate.tie_all}}) {
+    for (const std::string& rule : *rules) {
+      try {
+        allocation::parse_constraint(kind, rule);
+      } catch (const Failure& failure) {
+        const auto path = fmt::format("allocate.{}", allocation::constraint_name(kind));
+        throw Failure(failure.code(), places_.at(path) + failure.what());
+      }
+    }
+  }
+}
+
 RunConfig SettingsReader::finish() const {
   for (const Setting& setting : settings_table()) {
     if (!setting.required || places_.contains(setting.path)) continue;
@@ -208,6 +229,7 @@ RunConfig SettingsReader::finish() const {
   require_one_source();
   require_one_budget();
   require_other_folders();
+  require_readable_rules();
   if (config_.quantizer.shrink_low > config_.quantizer.shrink_high) {
     const auto low = places_.find("quantizer.shrink_low");
     const auto place = low != places_.end() ? low : places_.find("quantizer.shrink_high");

@@ -39,6 +39,7 @@ class SettingsReader {
   void require_one_source() const;
   void require_one_budget() const;
   void require_other_folders() const;
+  void require_readable_rules() const;
   void store(const Setting& setting, const YamlNode& node, const std::filesystem::path& folder,
              const std::string& prefix);
 

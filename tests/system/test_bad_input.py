@@ -368,9 +368,13 @@ def setting_cases(text, reference):
     rows = re.findall(r"^\| `([\w.]+)` \| (.*?) \| ", reference, re.M)
     assert len(rows) > 20
     for path, takes in rows:
+        of_texts = takes == "a list of texts"  # a word stands for a list of one
         for name, value in {"map": "{a: 1}", "list": "[1]", "nothing": "~"}.items():
-            yield f"{path}: a {name}", with_setting(text, path, value)
-        if takes == "a path":
+            if not (of_texts and name == "list"):
+                yield f"{path}: a {name}", with_setting(text, path, value)
+        if of_texts and path in ("allocate.pin", "allocate.floor", "allocate.ceiling"):
+            yield f"{path}: no value", with_setting(text, path, "[layer]")
+        if takes == "a path" or of_texts:
             continue
         longest = re.match(r"a text of at most (\d+) bytes", takes)
         if longest:
