@@ -18,6 +18,8 @@ from compressed_tensors.quantization import QuantizationConfig  # noqa: E402
 from compressed_tensors.utils.match import match_name  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
+torch.set_num_threads(1)  # the layers are small, and threads that wait for busy processors take minutes
+
 WRITER = Path(sys.argv[2]).resolve()
 SEED = sys.argv[3] if len(sys.argv) > 3 else "1"
 
