@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 from fault_lab import (BAD_DATA, CANNOT_CREATE, CONFIG, NO_INPUT, PROGRAM, TRY_AGAIN, Lab, die,
-                       sum_of, wait_for)
+                       sum_of, sum_of_point, wait_for)
 
 BITS = ["3.5", "4.5", "6"]
 
@@ -56,7 +56,7 @@ def plain_sums(lab):
 
 def check_points(job, sums, how):
     for bits, want in sums.items():
-        check(sum_of(job.output / f"bpw-{bits}") == want, f"{how}: {bits} bits: other bytes than a plain run")
+        check(sum_of_point(job.output / f"bpw-{bits}") == want, f"{how}: {bits} bits: other bytes than a plain run")
     check(set(job.started().values()) == {1}, f"{how}: measured more than once: {job.started()}")
 
 
@@ -116,7 +116,7 @@ def test_killed(lab, sums):
         check(code != 0, f"{fault}: not killed: {err}")
     must(job, "sweep run", ranks=3)
     for bits, want in sums.items():
-        check(sum_of(job.output / f"bpw-{bits}") == want, f"killed: {bits} bits: other bytes")
+        check(sum_of_point(job.output / f"bpw-{bits}") == want, f"killed: {bits} bits: other bytes")
     check(job.measured_again() <= 1, f"measured again: {job.started()}")
     check_summary(job, [True] * 3)
     left = [p for p in job.folder.rglob("*.tmp.*")] + [p for p in job.folder.rglob("*.partial")]
@@ -186,7 +186,7 @@ def test_damping(lab):
         for bits in ("4", "5"):
             plain = lab.job(bpw=bits, hessians="recompute")
             plain.must_finish(1, "-s", f"quantizer.damping={damping}")
-            made = sum_of(job.output / f"damping-{damping}_bpw-{bits}")
+            made = sum_of_point(job.output / f"damping-{damping}_bpw-{bits}")
             check(made == plain.sum(), f"damping {damping}, {bits} bits: other bytes than a plain run")
     print("four points of two dampings: two measurements from one set of Hessians, bytes of plain runs")
 
@@ -202,7 +202,7 @@ def test_text(lab):
         plain.file.write_text(plain.file.read_text().replace(
             f"tokens: {lab.tokens},", f"sources: [{{path: {lab.tokens}, kind: tokens}}],"))
         plain.must_finish(1)
-        check(sum_of(job.output / f"bpw-{bits}") == plain.sum(), f"sources, {bits} bits: other bytes")
+        check(sum_of_point(job.output / f"bpw-{bits}") == plain.sum(), f"sources, {bits} bits: other bytes")
     # What the rows were made of is known from the job that made them.
     job.file.write_text(text.replace("rows: 12,", "rows: 12, seed: 7,"))
     code, _, err = command(job, "sweep run", point=1)
@@ -227,7 +227,7 @@ def test_stopped(lab, sums):
     check(sum_of(job.work) == shared, "a stopped point wrote into the measurement's folder")
     kept.rename(job.work / "points")
     must(job, "sweep run", point=1, ranks=3)
-    check(sum_of(job.output / "bpw-4.5") == sums["4.5"], "other bytes after a stop")
+    check(sum_of_point(job.output / "bpw-4.5") == sums["4.5"], "other bytes after a stop")
     print("a point stopped while it computes Hessians again: the measurement untouched, same bytes")
 
 

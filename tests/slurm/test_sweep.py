@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 
-from fault_lab import PROGRAM, Lab, die, sum_of
+from fault_lab import PROGRAM, Lab, die, sum_of_point
 from slurm_lab import facts, must_complete, submit
 
 BITS = ["3.5", "4", "5", "6"]
@@ -53,7 +53,7 @@ with Lab(layers=2) as lab:
     for bits, folder in zip(BITS, folders):
         alone = lab.job(bpw=bits)
         alone.must_finish()
-        if sum_of(folder) != alone.sum():
+        if sum_of_point(folder) != alone.sum():
             die(f"{folder}: other bytes than a plain run at {bits} bits")
     check_summary(job)
     print(f"an array of {len(BITS)} points after one measure job: {len(folders)} folders with the "

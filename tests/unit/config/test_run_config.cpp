@@ -222,8 +222,8 @@ struct RandomValue {
     type.field(config) = text;
   }
   void operator()(const config::TextListSetting& type) const {
-    static const std::vector<std::string> kTexts = {"*.o_proj=5", "re:a\\.[bc]$", "'",
-                                                    "\"",         ": ",           "é"};
+    static const std::vector<std::string> kTexts = {"*.o_proj=5", "re:a\\.[bc]$=4", "'=3",
+                                                    "\"=2",       ": =6",           "é=8"};
     std::vector<std::string> texts;
     for (std::int64_t i = below(4); i > 0; --i) {
       texts.push_back(

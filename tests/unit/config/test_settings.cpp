@@ -92,8 +92,8 @@ TEST(Settings, OneTextMayStandWithoutTheList) {
     if (type == nullptr) continue;
     config::RunConfig alone = parse(job_with(setting, "'*.o_proj=5'"));
     EXPECT_EQ(type->field(alone), Texts{"*.o_proj=5"}) << setting.path;
-    config::RunConfig two = parse(job_with(setting, "['a=1', b]"));
-    EXPECT_EQ(type->field(two), (Texts{"a=1", "b"})) << setting.path;
+    config::RunConfig two = parse(job_with(setting, "['a=1', b=2]"));
+    EXPECT_EQ(type->field(two), (Texts{"a=1", "b=2"})) << setting.path;
   }
 }
 
